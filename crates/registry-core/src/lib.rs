@@ -1,1 +1,27 @@
-//! registry-core
+//! What every package protocol of smartregistry shares.
+//!
+//! A protocol crate (`registry-npm`, `registry-oci`, …) implements [`PackageRegistry`] on top of [`Services`]:
+//! [`storage`] (documents changed by conditional writes, artefacts written once), [`auth`] (credentials, scopes,
+//! tokens), [`hooks`] (a host's say in every put, get and delete), [`catalog`] (what exists) and [`http`]
+//! (conditional requests, ranges, negotiation, compression).
+//!
+//! Nothing here opens a socket: a request comes in as [`Request`], an answer leaves as [`Response`].
+
+pub mod actor;
+pub mod auth;
+pub mod body;
+pub mod catalog;
+pub mod clock;
+pub mod hooks;
+pub mod http;
+pub mod instance;
+pub mod maintenance;
+pub mod protocol;
+pub mod registry;
+pub mod storage;
+
+pub use actor::Actor;
+pub use body::{Body, BodyError};
+pub use instance::{BasePath, Instance, InstanceName};
+pub use protocol::Protocol;
+pub use registry::{PackageRegistry, Request, Response, Services};

@@ -1,6 +1,10 @@
 //! Who a request comes from.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
 use crate::auth::ScopeSet;
 
@@ -80,5 +84,22 @@ impl Actor {
     /// The name for logs: the user's, or `anonymous`.
     pub fn name(&self) -> &str {
         self.user.as_deref().unwrap_or("anonymous")
+    }
+}
+
+/// A place in a request's extensions where authentication leaves the actor that it found, so that whoever put it there
+/// (a server's access log) learns who asked. Cloning is cheap; all clones are the same place.
+#[derive(Clone, Debug, Default)]
+pub struct ActorSlot(Arc<OnceLock<Actor>>);
+
+impl ActorSlot {
+    /// Leaves the actor; the first one stays.
+    pub fn fill(&self, actor: &Actor) {
+        self.0.get_or_init(|| actor.clone());
+    }
+
+    /// The actor that was found, once authentication has run.
+    pub fn actor(&self) -> Option<&Actor> {
+        self.0.get()
     }
 }

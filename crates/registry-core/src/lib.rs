@@ -20,7 +20,7 @@ pub mod protocol;
 pub mod registry;
 pub mod storage;
 
-pub use actor::Actor;
+pub use actor::{Actor, ActorSlot};
 pub use body::{Body, BodyError};
 pub use instance::{BasePath, Instance, InstanceName};
 pub use protocol::Protocol;

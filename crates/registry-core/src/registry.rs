@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 
 use crate::{
-    Actor, Body, Instance,
+    Actor, ActorSlot, Body, Instance,
     auth::{Access, Action, AuthError, AuthProvider, AuthRequest, Credentials},
     catalog::Catalog,
     clock::Clock,
@@ -48,7 +48,8 @@ impl Services {
         }
     }
 
-    /// Who sent the request, by its `Authorization` header and the host's [`Actor`] in its extensions.
+    /// Who sent the request, by its `Authorization` header and the host's [`Actor`] in its extensions. An [`ActorSlot`]
+    /// in the extensions is told too.
     pub async fn authenticate(
         &self,
         instance: &Instance,
@@ -57,7 +58,11 @@ impl Services {
         let credentials = Credentials::from_headers(&request.headers)
             .map_err(|_| AuthError::Invalid("the Authorization header cannot be read"))?;
         let host_actor = request.extensions.get::<Actor>();
-        self.auth.authenticate(&AuthRequest::new(instance, credentials.as_ref(), host_actor)).await
+        let actor = self.auth.authenticate(&AuthRequest::new(instance, credentials.as_ref(), host_actor)).await?;
+        if let Some(slot) = request.extensions.get::<ActorSlot>() {
+            slot.fill(&actor);
+        }
+        Ok(actor)
     }
 
     /// Whether the actor may do `action` to the instance's resource `name`.

@@ -10,6 +10,9 @@ pub enum AuthError {
     /// The credentials are malformed, unknown, expired or revoked (401). The text says no more than that.
     #[error("{0}")]
     Invalid(&'static str),
+    /// The token is good but may not be used from the client's address (401; npm tells its client so).
+    #[error("the token may not be used from this address")]
+    Address,
     /// The credentials are good but do not allow this (403).
     #[error("{0}")]
     Forbidden(String),

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod error;
+mod pattern;
 mod provider;
 mod scope;
 

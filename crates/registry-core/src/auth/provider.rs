@@ -1,6 +1,6 @@
 //! The provider of users, tokens and decisions.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -157,6 +157,10 @@ pub struct RegistryClaims {
     pub iat: i64,
     /// Its id.
     pub jti: String,
+    /// The id of the token that it was made for ([`Actor::token_id`]), so that it ends with that one; `None` where it was
+    /// made for a password or for the anonymous actor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<String>,
     /// What it allows, in the protocol's own form (OCI: the `access` array).
     pub access: serde_json::Value,
 }
@@ -172,8 +176,7 @@ pub trait AuthProvider: Send + Sync + fmt::Debug {
     /// Whether the actor may do this: `Missing` where the actor is anonymous, `Forbidden` otherwise. The default asks the
     /// actor's scopes, and refuses everything but reading to a read-only token.
     async fn authorize(&self, actor: &Actor, access: &Access<'_>) -> Result<(), AuthError> {
-        let _ = (actor, access);
-        unimplemented!()
+        access.decide(actor)
     }
 
     /// Makes a token. The caller has checked who may.
@@ -203,8 +206,14 @@ pub trait AuthProvider: Send + Sync + fmt::Debug {
     /// Removes a user and revokes their tokens.
     async fn remove_user(&self, name: &str) -> Result<(), AuthError>;
 
-    /// Whether `password` is the user's. Limited in how many run at once; counted against guessing.
-    async fn check_password(&self, name: &str, password: &SecretString) -> Result<bool, AuthError>;
+    /// Whether `password` is the user's; `false`, and as slow, where there is no such user. Limited in how many run at
+    /// once; counted against guessing by user and address ([`AuthError::TooManyAttempts`]).
+    async fn check_password(
+        &self,
+        name: &str,
+        password: &SecretString,
+        address: Option<IpAddr>,
+    ) -> Result<bool, AuthError>;
 
     /// Whether clients may make their own users (`auth.signup`), and with what scopes.
     fn signup(&self) -> Option<Arc<ScopeSet>> {
@@ -214,6 +223,7 @@ pub trait AuthProvider: Send + Sync + fmt::Debug {
     /// Signs a short-lived token.
     async fn sign(&self, claims: &RegistryClaims) -> Result<SecretString, AuthError>;
 
-    /// Reads a token that [`AuthProvider::sign`] made for this audience: `Invalid` where it is another's, forged or expired.
+    /// Reads a token that [`AuthProvider::sign`] made for this audience: `Invalid` where it is another's, forged or expired,
+    /// and where the token or user it was made for has ended.
     async fn verify(&self, token: &SecretString, audience: &str) -> Result<Arc<RegistryClaims>, AuthError>;
 }

@@ -55,21 +55,19 @@ pub struct DataRef {
     pub sha256: Option<String>,
 }
 
-/// Bytes that are durable but that no document names yet. Dropped without [`PendingArtifact::keep`], they are deleted
-/// in the background.
+/// Bytes that are durable but that no document names yet. They are deleted in the background when this is dropped.
+///
+/// To name them, hand this to the permit of the commit that writes the document ([`crate::storage::Permit::attach`]): the bytes
+/// stay if it is written and go if it is refused, even when the caller of the commit goes away meanwhile.
 #[derive(Debug)]
+#[must_use = "dropped, the bytes are deleted"]
 pub struct PendingArtifact {
     pub(crate) data: DataRef,
     pub(crate) digests: Digests,
-    pub(crate) cleanup: Option<super::store::Cleanup>,
+    pub(crate) cleanup: Option<super::data::Cleanup>,
 }
 
 impl PendingArtifact {
-    /// How a document names the bytes.
-    pub fn data(&self) -> &DataRef {
-        &self.data
-    }
-
     /// The size in bytes.
     pub fn size(&self) -> u64 {
         self.data.size
@@ -80,9 +78,12 @@ impl PendingArtifact {
         &self.digests
     }
 
-    /// The document that names the bytes is written: they stay.
+    /// Leaves the bytes to the caller: they stay, whether a document names them or not. For what is named by
+    /// [`crate::storage::Store::update`]; where nothing comes to name them, garbage collection has to find them.
     pub fn keep(mut self) -> DataRef {
-        self.cleanup = None;
+        if let Some(cleanup) = self.cleanup.take() {
+            cleanup.disarm();
+        }
         self.data.clone()
     }
 }

@@ -63,31 +63,46 @@ impl<D> Deref for Versioned<D> {
 /// A closure that returns an error must not have changed the draft: other callers' changes may share the write.
 #[derive(Debug)]
 pub struct Draft<D> {
-    pub(crate) value: Option<D>,
+    base: Option<Arc<Versioned<D>>>,
+    value: Option<D>,
     pub(crate) changed: bool,
 }
 
-impl<D> Draft<D> {
-    /// A draft of what was read.
-    pub(crate) fn new(value: Option<D>) -> Self {
-        Self { value, changed: false }
+impl<D: Document> Draft<D> {
+    /// A draft of what was read. It is copied when it is first changed.
+    pub(crate) fn new(base: Option<Arc<Versioned<D>>>) -> Self {
+        Self { base, value: None, changed: false }
+    }
+
+    /// The document to write, if anything changed.
+    pub(crate) fn into_changed(self) -> Option<D> {
+        self.value.filter(|_| self.changed)
     }
 
     /// The document as it stands, if it exists.
     pub fn get(&self) -> Option<&D> {
-        self.value.as_ref()
+        self.value.as_ref().or(self.base.as_ref().map(|base| &base.value))
+    }
+
+    /// The revision of what was read, before any change.
+    pub fn revision(&self) -> Option<&Revision> {
+        self.base.as_ref().map(|base| &base.revision)
     }
 
     /// The document for changing, if it exists. It will be written.
     pub fn edit(&mut self) -> Option<&mut D> {
-        self.changed = self.value.is_some();
+        if self.value.is_none() {
+            self.value = self.base.as_ref().map(|base| base.value.clone());
+        }
+        self.changed |= self.value.is_some();
         self.value.as_mut()
     }
 
     /// The document for changing, made from `default` where it does not exist. It will be written.
     pub fn edit_or_insert_with(&mut self, default: impl FnOnce() -> D) -> &mut D {
         self.changed = true;
-        self.value.get_or_insert_with(default)
+        let base = &self.base;
+        self.value.get_or_insert_with(|| base.as_ref().map_or_else(default, |base| base.value.clone()))
     }
 
     /// Replaces the document. It will be written.

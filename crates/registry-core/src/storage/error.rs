@@ -80,6 +80,30 @@ pub enum StorageError {
     Body(#[source] crate::BodyError),
 }
 
+impl StorageError {
+    /// Whether nothing was written for sure.
+    pub(crate) fn is_certain(&self) -> bool {
+        !matches!(self, Self::Unavailable { .. })
+    }
+
+    /// The same error for another caller of a shared write.
+    pub(crate) fn for_another(&self) -> Self {
+        match self {
+            Self::Full { key } => Self::Full { key: key.clone() },
+            Self::Contended { key, attempts } => Self::Contended { key: key.clone(), attempts: *attempts },
+            Self::Damaged { key, what } => Self::Damaged { key: key.clone(), what: what.clone() },
+            Self::Newer { key, found, known } => {
+                Self::Newer { key: key.clone(), found: *found, known: *known }
+            }
+            Self::Unavailable { key, source } => {
+                Self::Unavailable { key: key.clone(), source: source.to_string().into() }
+            }
+            // The rest does not come from a write.
+            other => Self::Unavailable { key: String::new(), source: other.to_string().into() },
+        }
+    }
+}
+
 /// Why an update did not happen.
 #[derive(Debug)]
 pub enum UpdateError<E> {

@@ -5,13 +5,25 @@
 //! document was written ([`Store::commit`]); until then its bytes are unreferenced and harmless.
 
 mod artifact;
+mod cache;
+mod connect;
+mod data;
 mod document;
+mod engine;
+mod envelope;
 mod error;
+mod folder;
 mod key;
+mod layout;
 mod store;
+mod update;
 
 pub use artifact::{ArtifactSpec, DataRef, Digests, PendingArtifact, WantedDigests};
+pub use connect::{FolderRole, StorageOptions};
 pub use document::{Document, Draft, Revision, UnknownFields, Versioned};
 pub use error::{StorageError, UpdateError};
-pub use key::{Key, KeyBuilder};
-pub use store::{Created, ListEntry, Permit, Storage, StorageOptions, Store};
+pub use key::{Key, KeyBuilder, decode_segment};
+pub use store::{Created, ListEntry, Permit, Storage, Store};
+
+#[cfg(test)]
+mod suite;

@@ -3,47 +3,59 @@
 use std::{ops::Range, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
+use futures_util::{TryStreamExt, stream};
+use object_store::ObjectMeta;
 
 use super::{
-    ArtifactSpec, DataRef, Document, Draft, Key, KeyBuilder, PendingArtifact, StorageError, UpdateError,
-    Versioned,
+    ArtifactSpec, DataRef, Document, Draft, Key, KeyBuilder, PendingArtifact, Revision, StorageError,
+    UpdateError, Versioned,
+    cache::State,
+    engine::{Engine, Trust, WriteError, path, storage_error},
+    envelope::OperationId,
+    update::{Outcome, back_off},
 };
 use crate::{
-    Actor, Body, Instance,
-    hooks::{HookEvent, Hooks, Operation},
+    Actor, Body, BodyError, Instance, InstanceName, Protocol,
+    hooks::{HookEvent, Operation},
 };
 
-/// How a storage behaves.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct StorageOptions {
-    /// Asked and told around every operation.
-    pub hooks: Hooks,
-}
+/// How often a creation is tried when the store fails.
+const CREATE_ATTEMPTS: u32 = 3;
+/// The first segment of the program's own keys.
+const SYSTEM: &str = "_system";
 
 /// Everything that is stored, of all instances. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Storage {
-    _placeholder: Arc<()>,
+    pub(super) engine: Arc<Engine>,
 }
 
 /// One instance's part of a [`Storage`]. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Store {
-    _placeholder: Arc<()>,
+    engine: Arc<Engine>,
+    root: Key,
+    /// `None` for the program's own part, which has no hooks.
+    instance: Option<(Protocol, InstanceName)>,
 }
-
-/// Deletes pending bytes when dropped.
-#[derive(Debug)]
-pub(crate) struct Cleanup;
 
 /// Leave to do one operation: every `before_*` hook has agreed. Consumed by [`Store::commit`].
 #[derive(Debug)]
 #[must_use = "an operation is committed with its permit"]
 pub struct Permit {
     /// The event, for the `after_*` hooks; `None` where there are no hooks.
-    #[allow(unused)]
     event: Option<Box<HookEvent>>,
+    attached: Vec<PendingArtifact>,
+}
+
+impl Permit {
+    /// Hands bytes to the commit that will name them and says how to name them. They stay if the commit alters the document, and
+    /// are deleted if its closure refuses or changes nothing.
+    pub fn attach(&mut self, artifact: PendingArtifact) -> DataRef {
+        let data = artifact.data.clone();
+        self.attached.push(artifact);
+        data
+    }
 }
 
 /// What [`Store::create`] found.
@@ -67,50 +79,91 @@ pub struct ListEntry {
 }
 
 impl Storage {
-    /// An empty storage in memory.
-    pub fn memory(options: StorageOptions) -> Self {
-        unimplemented!()
-    }
-
     /// The part of an instance: its keys begin with the instance's name.
     pub fn store(&self, instance: &Instance) -> Store {
-        unimplemented!()
+        Store {
+            engine: Arc::clone(&self.engine),
+            root: Key::from_encoded(instance.name.as_str()),
+            instance: Some((instance.protocol, instance.name.clone())),
+        }
     }
 
-    /// The part of the program itself: keys begin with `_system`.
+    /// The part of the program itself: keys begin with `_system`. Hooks are not called for what happens there.
     pub fn system(&self) -> Store {
-        unimplemented!()
+        Store { engine: Arc::clone(&self.engine), root: Key::from_encoded(SYSTEM), instance: None }
     }
 
     /// Whether the store answers (for `/readyz`).
     pub async fn ready(&self) -> Result<(), StorageError> {
-        unimplemented!()
+        let key = super::layout::key();
+        match self
+            .engine
+            .documents
+            .get_opts(&path(&key), object_store::GetOptions::new().with_head(true))
+            .await
+        {
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(storage_error(&key, error)),
+        }
+    }
+
+    /// Waits until everything that was begun is done: changes whose callers went away, and bytes to delete.
+    pub async fn drained(&self) {
+        self.engine.tasks.drained().await;
     }
 }
 
 impl Store {
     /// A key below this store's root.
     pub fn key(&self) -> KeyBuilder {
-        unimplemented!()
+        self.root.child()
     }
 
     // ----- documents
 
     /// Reads a document through the cache, never older than the cache's rules allow (see the module's page).
     pub async fn read<D: Document>(&self, key: &Key) -> Result<Option<Arc<Versioned<D>>>, StorageError> {
-        unimplemented!()
+        let state: Option<Arc<State<D>>> = self.engine.load(key, Trust::Rule).await?;
+        Ok(state.map(|state| Arc::clone(&state.decoded.document)))
     }
 
     /// Creates a document unless it exists. An answer that was lost is looked up: the caller that made it gets `Now`.
     pub async fn create<D: Document>(&self, key: &Key, value: D) -> Result<Created<D>, StorageError> {
-        unimplemented!()
+        let mut operations: Vec<OperationId> = Vec::new();
+        let mut attempt = 0;
+        loop {
+            let operation = OperationId::random();
+            operations.push(operation);
+            let error = match self.engine.write(key, value.clone(), operation, None).await {
+                Ok(state) => return Ok(Created::Now(Arc::clone(&state.decoded.document))),
+                Err(WriteError::Final(error)) => return Err(error),
+                Err(error) => error,
+            };
+            let now: Option<Arc<State<D>>> = self.engine.load(key, Trust::Nothing).await?;
+            if let Some(state) = now {
+                let document = Arc::clone(&state.decoded.document);
+                let own = operations.iter().any(|operation| state.decoded.operations.contains(operation));
+                return Ok(if own { Created::Now(document) } else { Created::Exists(document) });
+            }
+            attempt += 1;
+            if attempt >= CREATE_ATTEMPTS {
+                return Err(match error {
+                    WriteError::Failed(error) | WriteError::Final(error) => error,
+                    WriteError::Contended => {
+                        StorageError::Contended { key: key.to_string(), attempts: attempt }
+                    }
+                });
+            }
+            back_off(attempt).await;
+        }
     }
 
     /// Changes (or makes) a document that is not an operation's arbiter.
     ///
     /// The closure is pure, may run many times, sees the newest state and decides; on `Err` it must leave the draft as it
     /// found it. Callers of one key in this process queue up and share writes, each with its own result. Returns the closure's
-    /// value and the state it led to (`None` where the document does not exist and was not made).
+    /// value and the state it led to (`None` where the document does not exist and was not made). A change goes on when
+    /// its caller goes away.
     pub async fn update<D, T, E, F>(
         &self,
         key: &Key,
@@ -122,10 +175,12 @@ impl Store {
         E: Send + 'static,
         F: FnMut(&mut Draft<D>) -> Result<T, E> + Send + 'static,
     {
-        unimplemented!()
+        let Outcome { value, document } = self.engine.change(key, change, Vec::new()).await?;
+        Ok((value, document))
     }
 
-    /// [`Store::update`] of an operation's arbiter document: the permit's `after_*` hooks run when it is written.
+    /// [`Store::update`] of an operation's arbiter document: the permit's `after_*` hooks run when it is done, and the bytes
+    /// attached to it share its fate.
     pub async fn commit<D, T, E, F>(
         &self,
         key: &Key,
@@ -138,24 +193,44 @@ impl Store {
         E: Send + 'static,
         F: FnMut(&mut Draft<D>) -> Result<T, E> + Send + 'static,
     {
-        unimplemented!()
+        let Permit { event, attached } = permit;
+        let Outcome { value, document } = match event {
+            None => self.engine.change(key, change, attached).await?,
+            Some(event) => {
+                let (answer, answered) = tokio::sync::oneshot::channel();
+                let (engine, key_of_task) = (Arc::clone(&self.engine), key.clone());
+                // A caller that goes away must not keep the hooks from hearing of what was done.
+                self.engine.tasks.spawn(async move {
+                    let result = engine.change(&key_of_task, change, attached).await;
+                    if result.is_ok() {
+                        engine.hooks.after(&event).await;
+                    }
+                    let _sent = answer.send(result);
+                });
+                answered.await.map_err(|_| super::engine::unavailable(key, "a hook panicked"))??
+            }
+        };
+        Ok((value, document))
     }
 
     // ----- hooks
 
     /// An event of this instance, to be completed and handed to [`Store::permit`].
     pub fn event(&self, operation: Operation, key: &Key, actor: &Actor) -> HookEvent {
-        unimplemented!()
+        // The program's own part has no instance and calls no hooks, so nobody sees the stand-in.
+        let (protocol, instance) =
+            self.instance.clone().unwrap_or_else(|| (Protocol::Oci, InstanceName::from(Protocol::Oci)));
+        HookEvent::new(operation, protocol, instance, key.as_str(), actor.clone())
     }
 
-    /// Whether any hooks are there; where not, an event need not be built and [`Store::permit_unhooked`] will do.
+    /// Whether any hooks are there; where not, an event need not be built.
     pub fn has_hooks(&self) -> bool {
-        unimplemented!()
+        self.instance.is_some() && !self.engine.hooks.is_empty()
     }
 
     /// Asks the `before_*` hooks.
     pub async fn permit(&self, event: HookEvent) -> Result<Permit, StorageError> {
-        unimplemented!()
+        self.permit_with(|| event).await
     }
 
     /// [`Store::permit`] that builds the event only where hooks are there.
@@ -163,12 +238,19 @@ impl Store {
         &self,
         event: impl FnOnce() -> HookEvent + Send,
     ) -> Result<Permit, StorageError> {
-        unimplemented!()
+        if !self.has_hooks() {
+            return Ok(Permit { event: None, attached: Vec::new() });
+        }
+        let event = event();
+        self.engine.hooks.before(&event).await?;
+        Ok(Permit { event: Some(Box::new(event)), attached: Vec::new() })
     }
 
     /// Tells the `after_*` hooks of an operation that wrote no arbiter (a read).
     pub async fn finish(&self, permit: Permit) {
-        unimplemented!()
+        if let Some(event) = permit.event {
+            self.engine.hooks.after(&event).await;
+        }
     }
 
     // ----- artefacts
@@ -181,7 +263,7 @@ impl Store {
         body: Body,
         spec: ArtifactSpec,
     ) -> Result<PendingArtifact, StorageError> {
-        unimplemented!()
+        self.engine.write_data(key, body.into_data_stream(), spec).await
     }
 
     /// [`Store::write_artifact`] of bytes that are in memory.
@@ -191,7 +273,8 @@ impl Store {
         bytes: Bytes,
         spec: ArtifactSpec,
     ) -> Result<PendingArtifact, StorageError> {
-        unimplemented!()
+        let pieces = stream::iter([Ok::<_, BodyError>(bytes)]);
+        self.engine.write_data(key, pieces, spec).await
     }
 
     /// Streams a data object, or a part of it (which must lie within its size). Several data objects in order are one
@@ -201,7 +284,7 @@ impl Store {
         parts: &[DataRef],
         range: Option<Range<u64>>,
     ) -> Result<Body, StorageError> {
-        unimplemented!()
+        self.engine.read_data(parts, range).await
     }
 
     // ----- listing and collecting
@@ -214,30 +297,69 @@ impl Store {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>, StorageError> {
-        unimplemented!()
+        let found = self
+            .engine
+            .documents
+            .list_with_delimiter(Some(&path(prefix)))
+            .await
+            .map_err(|error| storage_error(prefix, error))?;
+        let folders = found.common_prefixes.iter().filter_map(|path| Some(format!("{}/", path.filename()?)));
+        let objects = found.objects.iter().filter_map(|meta| meta.location.filename().map(str::to_owned));
+        let mut names: Vec<String> = folders
+            .chain(objects)
+            .filter(|name| !is_data(name) && after.is_none_or(|after| name.as_str() > after))
+            .collect();
+        names.sort_unstable();
+        names.truncate(limit);
+        Ok(names)
     }
 
     /// All objects below a prefix, data objects included, sorted by key. For collecting, verifying and rebuilding.
     pub async fn list(&self, prefix: &Key) -> Result<Vec<ListEntry>, StorageError> {
-        unimplemented!()
+        let entry = |ObjectMeta { location, size, last_modified, .. }| ListEntry {
+            key: Key::from_encoded(String::from(location)),
+            size,
+            modified: last_modified.into(),
+        };
+        let mut entries: Vec<ListEntry> = self
+            .engine
+            .documents
+            .list(Some(&path(prefix)))
+            .map_ok(entry)
+            .try_collect()
+            .await
+            .map_err(|error| storage_error(prefix, error))?;
+        entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        Ok(entries)
     }
 
     /// Removes an object for good. Only garbage collection calls this, a grace after a tombstone.
     pub async fn remove(&self, key: &Key) -> Result<(), StorageError> {
-        unimplemented!()
+        self.engine.cache.writing(key);
+        let removed = self.engine.delete_data(key).await;
+        self.engine.cache.forget(key);
+        removed?;
+        self.engine.told().map_err(|error| super::engine::unavailable(key, error))
     }
 
     // ----- rendered forms
 
     /// A form of a document that is expensive to make (a rendered, compressed representation), made once a revision
-    /// and kept in the bounded cache. `variant` tells forms of one document apart.
+    /// and kept in the bounded cache. `variant` tells forms of one document apart; the second part of what `make` returns is
+    /// about how many bytes the form takes in memory.
     pub fn derived<R: Send + Sync + 'static>(
         &self,
         key: &Key,
-        revision: &super::Revision,
+        revision: &Revision,
         variant: &str,
         make: impl FnOnce() -> (R, usize),
     ) -> Arc<R> {
-        unimplemented!()
+        self.engine.cache.derived(key, revision, variant, make)
     }
+}
+
+/// Whether a name is that of a data object: it ends in `~` and 32 digits. (A name that was cut ends in `~` and 64.)
+fn is_data(name: &str) -> bool {
+    name.rsplit_once('~')
+        .is_some_and(|(_, random)| random.len() == 32 && random.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }

@@ -1,0 +1,241 @@
+//! Documents and their rendered forms in bounded memory.
+
+use std::{
+    any::Any,
+    fmt,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use object_store::UpdateVersion;
+use parking_lot::Mutex;
+use quick_cache::{Equivalent, Weighter, sync};
+use tokio::time::Instant;
+
+use super::{Key, Revision, document::Document, envelope::Decoded};
+
+/// What one entry costs beside its value, roughly.
+const ENTRY_OVERHEAD_BYTES: usize = 256;
+/// Bytes of a remembered operation id.
+const OPERATION_BYTES: usize = 12;
+const STRIPES: usize = 64;
+
+/// A document with what a conditional write needs.
+#[derive(Debug)]
+pub(crate) struct State<D> {
+    pub(crate) decoded: Decoded<D>,
+    pub(crate) version: UpdateVersion,
+}
+
+/// A cached document with when and how it was last known to be current.
+#[derive(Debug)]
+pub(crate) struct Fresh<D> {
+    pub(crate) state: Arc<State<D>>,
+    pub(crate) validated: Instant,
+    pub(crate) epoch: u64,
+}
+
+/// The cache. Its mutexes are held for moments, never across an await.
+pub(crate) struct Cache {
+    entries: sync::Cache<EntryKey, Entry, ByBytes>,
+    /// Counts the writes of the keys of each stripe, so that a read that began before a write cannot
+    /// put back what it found.
+    writes: Vec<Mutex<u64>>,
+    hasher: RandomState,
+}
+
+/// When a read began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadMark(u64);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum EntryKey {
+    Document(Key),
+    Derived(Key, Revision, Box<str>),
+}
+
+/// The same as an [`EntryKey`] without owning it.
+enum LookUp<'a> {
+    Document(&'a Key),
+    Derived(&'a Key, &'a Revision, &'a str),
+}
+
+impl Hash for EntryKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Document(key) => LookUp::Document(key),
+            Self::Derived(key, revision, variant) => LookUp::Derived(key, revision, variant),
+        }
+        .hash(state);
+    }
+}
+
+impl Hash for LookUp<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Document(key) => key.hash(state),
+            Self::Derived(key, revision, variant) => (key, revision, variant).hash(state),
+        }
+    }
+}
+
+impl Equivalent<EntryKey> for LookUp<'_> {
+    fn equivalent(&self, other: &EntryKey) -> bool {
+        match (self, other) {
+            (Self::Document(key), EntryKey::Document(other)) => *key == other,
+            (Self::Derived(key, revision, variant), EntryKey::Derived(other, of, named)) => {
+                *key == other && *revision == of && **variant == **named
+            }
+            _ => false,
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Entry {
+    value: Arc<dyn Any + Send + Sync>,
+    validated: Instant,
+    epoch: u64,
+    weight: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct ByBytes;
+
+impl Weighter<EntryKey, Entry> for ByBytes {
+    fn weight(&self, _key: &EntryKey, entry: &Entry) -> u64 {
+        entry.weight
+    }
+}
+
+impl Cache {
+    /// A cache of about `bytes`.
+    pub(crate) fn new(bytes: u64) -> Self {
+        // An estimate of the number of entries, which only sizes tables.
+        let entries = usize::try_from(bytes / 16_384).unwrap_or(usize::MAX).clamp(64, 65_536);
+        Self {
+            entries: sync::Cache::with_weighter(entries, bytes, ByBytes),
+            writes: (0..STRIPES).map(|_| Mutex::new(0)).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// The document as it was last read or written here.
+    pub(crate) fn document<D: Document>(&self, key: &Key) -> Option<Fresh<D>> {
+        let Entry { value, validated, epoch, .. } = self.entries.get(&LookUp::Document(key))?;
+        Some(Fresh { state: value.downcast().ok()?, validated, epoch })
+    }
+
+    /// To be called before a document is read, for [`Cache::read`].
+    pub(crate) fn mark(&self, key: &Key) -> ReadMark {
+        ReadMark(self.stripe(key).map_or(0, |writes| *writes.lock()))
+    }
+
+    /// Keeps what a read found, unless a write happened meanwhile.
+    pub(crate) fn read<D: Document>(&self, key: &Key, fresh: Fresh<D>, mark: ReadMark) {
+        if let Some(writes) = self.stripe(key) {
+            let writes = writes.lock();
+            if *writes == mark.0 {
+                self.insert(key, fresh);
+            }
+        }
+    }
+
+    /// To be called before a write is tried: reads under way will not be kept.
+    pub(crate) fn writing(&self, key: &Key) {
+        if let Some(writes) = self.stripe(key) {
+            let mut writes = writes.lock();
+            *writes = writes.wrapping_add(1);
+        }
+    }
+
+    /// Keeps what was written.
+    pub(crate) fn wrote<D: Document>(&self, key: &Key, fresh: Fresh<D>) {
+        if let Some(writes) = self.stripe(key) {
+            let mut writes = writes.lock();
+            *writes = writes.wrapping_add(1);
+            self.insert(key, fresh);
+        }
+    }
+
+    /// Forgets a document.
+    pub(crate) fn forget(&self, key: &Key) {
+        if let Some(writes) = self.stripe(key) {
+            let mut writes = writes.lock();
+            *writes = writes.wrapping_add(1);
+            self.entries.remove(&LookUp::Document(key));
+        }
+    }
+
+    /// The form of a document at a revision, made where it is not there.
+    pub(crate) fn derived<R: Send + Sync + 'static>(
+        &self,
+        key: &Key,
+        revision: &Revision,
+        variant: &str,
+        make: impl FnOnce() -> (R, usize),
+    ) -> Arc<R> {
+        let found = self.entries.get(&LookUp::Derived(key, revision, variant));
+        metrics::counter!("cache_lookups_total", "cache" => "forms", "outcome" => outcome(found.is_some()))
+            .increment(1);
+        if let Some(form) = found.and_then(|entry| entry.value.downcast().ok()) {
+            return form;
+        }
+        let (form, bytes) = make();
+        let form = Arc::new(form);
+        let entry = Entry {
+            value: Arc::<R>::clone(&form),
+            validated: Instant::now(),
+            epoch: 0,
+            weight: weight(bytes),
+        };
+        self.entries.insert(EntryKey::Derived(key.clone(), revision.clone(), variant.into()), entry);
+        form
+    }
+
+    fn insert<D: Document>(&self, key: &Key, Fresh { state, validated, epoch }: Fresh<D>) {
+        let Decoded { document, operations, encoded_bytes } = &state.decoded;
+        let bytes = document
+            .value
+            .weight(*encoded_bytes)
+            .saturating_add(operations.len().saturating_mul(OPERATION_BYTES))
+            .saturating_add(key.as_str().len());
+        self.entries.insert(
+            EntryKey::Document(key.clone()),
+            Entry { value: state, validated, epoch, weight: weight(bytes) },
+        );
+    }
+
+    fn stripe(&self, key: &Key) -> Option<&Mutex<u64>> {
+        let hash = self.hasher.hash_one(key) % STRIPES as u64;
+        self.writes.get(usize::try_from(hash).unwrap_or(0))
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("entries", &self.entries.len())
+            .field("bytes", &self.entries.weight())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How long a cached document is used without asking the store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rule {
+    /// Until another process says that it wrote something.
+    Epoch,
+    /// For this long.
+    Staleness(Duration),
+}
+
+/// The label of a look-up.
+pub(crate) const fn outcome(hit: bool) -> &'static str {
+    if hit { "hit" } else { "miss" }
+}
+
+fn weight(bytes: usize) -> u64 {
+    bytes.saturating_add(ENTRY_OVERHEAD_BYTES) as u64
+}

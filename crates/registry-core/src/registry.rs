@@ -58,7 +58,8 @@ impl Services {
         let credentials = Credentials::from_headers(&request.headers)
             .map_err(|_| AuthError::Invalid("the Authorization header cannot be read"))?;
         let host_actor = request.extensions.get::<Actor>();
-        let actor = self.auth.authenticate(&AuthRequest::new(instance, credentials.as_ref(), host_actor)).await?;
+        let actor =
+            self.auth.authenticate(&AuthRequest::new(instance, credentials.as_ref(), host_actor)).await?;
         if let Some(slot) = request.extensions.get::<ActorSlot>() {
             slot.fill(&actor);
         }

@@ -1,8 +1,10 @@
 //! Immutable data and what names it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::Key;
+use super::{Key, data::Cleanup, engine::Engine};
 
 /// Which digests to compute on the way in beside SHA-256, which is always computed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,10 +66,16 @@ pub struct DataRef {
 pub struct PendingArtifact {
     pub(crate) data: DataRef,
     pub(crate) digests: Digests,
-    pub(crate) cleanup: Option<super::data::Cleanup>,
+    pub(crate) cleanup: Option<Cleanup>,
 }
 
 impl PendingArtifact {
+    /// Bytes that were just written, with no digests.
+    pub(crate) fn of(engine: &Arc<Engine>, data: DataRef) -> Self {
+        let cleanup = Some(Cleanup::of(engine, data.key.clone()));
+        Self { data, digests: Digests::default(), cleanup }
+    }
+
     /// The size in bytes.
     pub fn size(&self) -> u64 {
         self.data.size

@@ -43,6 +43,8 @@ pub(crate) struct Cache {
     /// put back what it found.
     writes: Vec<Mutex<u64>>,
     hasher: RandomState,
+    pub(crate) documents: LookUps,
+    forms: LookUps,
 }
 
 /// When a read began.
@@ -118,6 +120,8 @@ impl Cache {
             entries: sync::Cache::with_weighter(entries, bytes, ByBytes),
             writes: (0..STRIPES).map(|_| Mutex::new(0)).collect(),
             hasher: RandomState::new(),
+            documents: LookUps::of("documents"),
+            forms: LookUps::of("forms"),
         }
     }
 
@@ -168,6 +172,19 @@ impl Cache {
         }
     }
 
+    /// The form of a document at a revision, if it is there.
+    pub(crate) fn derived_cached<R: Send + Sync + 'static>(
+        &self,
+        key: &Key,
+        revision: &Revision,
+        variant: &str,
+    ) -> Option<Arc<R>> {
+        let entry = self.entries.get(&LookUp::Derived(key, revision, variant));
+        let form = entry.and_then(|entry| entry.value.downcast().ok());
+        self.forms.looked_up(form.is_some());
+        form
+    }
+
     /// The form of a document at a revision, made where it is not there.
     pub(crate) fn derived<R: Send + Sync + 'static>(
         &self,
@@ -176,10 +193,7 @@ impl Cache {
         variant: &str,
         make: impl FnOnce() -> (R, usize),
     ) -> Arc<R> {
-        let found = self.entries.get(&LookUp::Derived(key, revision, variant));
-        metrics::counter!("cache_lookups_total", "cache" => "forms", "outcome" => outcome(found.is_some()))
-            .increment(1);
-        if let Some(form) = found.and_then(|entry| entry.value.downcast().ok()) {
+        if let Some(form) = self.derived_cached(key, revision, variant) {
             return form;
         }
         let (form, bytes) = make();
@@ -231,9 +245,22 @@ pub(crate) enum Rule {
     Staleness(Duration),
 }
 
-/// The label of a look-up.
-pub(crate) const fn outcome(hit: bool) -> &'static str {
-    if hit { "hit" } else { "miss" }
+/// Counts hits and misses. The metrics' recorder has to be there before the storage is opened.
+pub(crate) struct LookUps {
+    hits: metrics::Counter,
+    misses: metrics::Counter,
+}
+
+impl LookUps {
+    fn of(cache: &'static str) -> Self {
+        let counter =
+            |outcome| metrics::counter!("cache_lookups_total", "cache" => cache, "outcome" => outcome);
+        Self { hits: counter("hit"), misses: counter("miss") }
+    }
+
+    pub(crate) fn looked_up(&self, hit: bool) {
+        if hit { self.hits.increment(1) } else { self.misses.increment(1) }
+    }
 }
 
 fn weight(bytes: usize) -> u64 {

@@ -1,30 +1,22 @@
 //! Artefacts: streaming them in while they are hashed, and out again.
 
-use std::{mem, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use object_store::{GetOptions, GetRange, MultipartUpload, PutMultipartOptions, PutOptions, PutPayload};
+use object_store::{GetOptions, GetRange};
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
-use tokio::task::JoinSet;
 
 use super::{
     ArtifactSpec, DataRef, Digests, Key, PendingArtifact, StorageError, WantedDigests,
-    engine::{Engine, Place, path, storage_error, unavailable},
-    folder::InPlace,
+    engine::{Engine, path, storage_error},
+    sink::DataSink,
 };
 use crate::{Body, BodyError};
 
 /// Bytes that are hashed before other tasks get their turn.
 const HASHED_AT_ONCE: usize = 256 * 1024;
-/// The size of an upload's parts; services want at least 5 MiB and at most 10,000 parts, and some want all
-/// but the last of one size.
-const BUCKET_PART_BYTES: usize = 8 * 1024 * 1024;
-const FOLDER_PART_BYTES: usize = 1024 * 1024;
-/// Parts on their way at the same time. An upload holds one more in memory, the one that fills.
-const PARTS_IN_FLIGHT: usize = 3;
-
 /// Deletes pending bytes when dropped.
 #[derive(Debug)]
 pub(crate) struct Cleanup {
@@ -33,6 +25,10 @@ pub(crate) struct Cleanup {
 }
 
 impl Cleanup {
+    pub(crate) fn of(engine: &Arc<Engine>, key: Key) -> Self {
+        Self { engine: Arc::clone(engine), key: Some(key) }
+    }
+
     /// Leaves the bytes where they are.
     pub(crate) fn disarm(mut self) {
         self.key = None;
@@ -60,41 +56,16 @@ impl Engine {
         mut pieces: impl Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
         spec: ArtifactSpec,
     ) -> Result<PendingArtifact, StorageError> {
-        let key = key.with_random_suffix();
-        let part_bytes = match self.place {
-            Place::Folder { .. } | Place::Memory => FOLDER_PART_BYTES,
-            Place::Bucket => BUCKET_PART_BYTES,
-        };
         let mut taken = Taken::new(&spec)?;
-        let mut part = Part::default();
-        let mut upload: Option<Upload> = None;
+        let mut sink = DataSink::open(self, key);
         while let Some(piece) = pieces.try_next().await.map_err(StorageError::Body)? {
+            // The check of the limits comes first, the sink's parts are written while the next ones are hashed.
             taken.take(&piece).await?;
-            let mut piece = piece;
-            while part.bytes.saturating_add(piece.len()) >= part_bytes {
-                part.push(piece.split_to(part_bytes.saturating_sub(part.bytes).min(piece.len())));
-                if upload.is_none() {
-                    upload = Some(self.begin_upload(&key).await?);
-                }
-                if let Some(upload) = &mut upload {
-                    upload.put_part(mem::take(&mut part).into_payload()).await?;
-                }
-            }
-            part.push(piece);
+            sink.write(piece).await?;
         }
-        let (size, digests) = taken.finish(&spec)?;
-        match upload {
-            Some(mut upload) => {
-                if part.bytes > 0 {
-                    upload.put_part(part.into_payload()).await?;
-                }
-                upload.complete().await?;
-            }
-            None => self.put_data(&key, part.into_payload()).await?,
-        }
-        let data = DataRef { key: key.clone(), size, sha256: Some(digests.sha256.clone()) };
-        let cleanup = Some(Cleanup { engine: Arc::clone(self), key: Some(key) });
-        Ok(PendingArtifact { data, digests, cleanup })
+        let (_, digests) = taken.finish(&spec)?;
+        let data = DataRef { sha256: Some(digests.sha256.clone()), ..sink.finish().await? };
+        Ok(PendingArtifact { digests, ..PendingArtifact::of(self, data) })
     }
 
     /// Streams data objects, or a range of what they are together.
@@ -170,98 +141,6 @@ impl Engine {
             None | Some(Ok(_) | Err(object_store::Error::NotFound { .. })) => Ok(()),
             Some(Err(error)) => Err(storage_error(key, error)),
         }
-    }
-
-    async fn put_data(&self, key: &Key, payload: PutPayload) -> Result<(), StorageError> {
-        let mut options = PutOptions::default();
-        options.extensions.insert(InPlace);
-        self.artifacts
-            .put_opts(&path(key), payload, options)
-            .await
-            .map_err(|error| storage_error(key, error))?;
-        Ok(())
-    }
-
-    async fn begin_upload(self: &Arc<Self>, key: &Key) -> Result<Upload, StorageError> {
-        let mut options = PutMultipartOptions::default();
-        options.extensions.insert(InPlace);
-        let upload = self
-            .artifacts
-            .put_multipart_opts(&path(key), options)
-            .await
-            .map_err(|error| storage_error(key, error))?;
-        Ok(Upload { engine: Arc::clone(self), key: key.clone(), upload: Some(upload), parts: JoinSet::new() })
-    }
-}
-
-/// Pieces that become one part.
-#[derive(Default)]
-struct Part {
-    pieces: Vec<Bytes>,
-    bytes: usize,
-}
-
-impl Part {
-    fn push(&mut self, piece: Bytes) {
-        if !piece.is_empty() {
-            self.bytes = self.bytes.saturating_add(piece.len());
-            self.pieces.push(piece);
-        }
-    }
-
-    fn into_payload(self) -> PutPayload {
-        self.pieces.into_iter().collect()
-    }
-}
-
-/// An upload under way; dropped before it is complete, it is aborted.
-struct Upload {
-    engine: Arc<Engine>,
-    key: Key,
-    upload: Option<Box<dyn MultipartUpload>>,
-    parts: JoinSet<object_store::Result<()>>,
-}
-
-impl Upload {
-    async fn put_part(&mut self, payload: PutPayload) -> Result<(), StorageError> {
-        while self.parts.len() >= PARTS_IN_FLIGHT {
-            self.part_ended().await?;
-        }
-        if let Some(upload) = &mut self.upload {
-            self.parts.spawn(upload.put_part(payload));
-        }
-        Ok(())
-    }
-
-    async fn complete(&mut self) -> Result<(), StorageError> {
-        while !self.parts.is_empty() {
-            self.part_ended().await?;
-        }
-        if let Some(upload) = &mut self.upload {
-            upload.complete().await.map_err(|error| storage_error(&self.key, error))?;
-        }
-        self.upload = None;
-        Ok(())
-    }
-
-    async fn part_ended(&mut self) -> Result<(), StorageError> {
-        match self.parts.join_next().await {
-            None | Some(Ok(Ok(()))) => Ok(()),
-            Some(Ok(Err(error))) => Err(storage_error(&self.key, error)),
-            Some(Err(error)) => Err(unavailable(&self.key, error)),
-        }
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        let Some(mut upload) = self.upload.take() else { return };
-        let key = self.key.clone();
-        self.engine.tasks.spawn(async move {
-            if let Err(error) = upload.abort().await {
-                tracing::warn!(key = %key, error = %error, "an upload could not be aborted; its parts may stay");
-            }
-        });
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     Document, Key, StorageError,
-    cache::{Cache, Fresh, Rule, State, outcome},
+    cache::{Cache, Fresh, Rule, State},
     envelope::{self, OperationId},
     folder::FolderStore,
     update::Queues,
@@ -57,6 +57,8 @@ pub(crate) enum Place {
 pub(crate) enum Trust {
     /// A cached one that the cache's rule lets pass.
     Rule,
+    /// A cached one only where nobody else can have written: what a change starts from.
+    Newest,
     /// Only what the store says now.
     Nothing,
 }
@@ -71,10 +73,8 @@ impl Engine {
         let mark = self.cache.mark(key);
         let validated = Instant::now();
         let cached = self.cache.document::<D>(key);
-        let current =
-            trust == Trust::Rule && cached.as_ref().is_some_and(|fresh| self.is_current(fresh, epoch));
-        metrics::counter!("cache_lookups_total", "cache" => "documents", "outcome" => outcome(current))
-            .increment(1);
+        let current = cached.as_ref().is_some_and(|fresh| self.is_current(fresh, epoch, trust));
+        self.cache.documents.looked_up(current);
         if current {
             return Ok(cached.map(|fresh| fresh.state));
         }
@@ -181,10 +181,13 @@ impl Engine {
         Ok((whole.freeze(), version))
     }
 
-    fn is_current<D>(&self, fresh: &Fresh<D>, epoch: u64) -> bool {
-        match self.rule {
-            Rule::Epoch => fresh.epoch == epoch,
-            Rule::Staleness(most) => most > Duration::ZERO && fresh.validated.elapsed() <= most,
+    fn is_current<D>(&self, fresh: &Fresh<D>, epoch: u64, trust: Trust) -> bool {
+        match (self.rule, trust) {
+            (_, Trust::Nothing) | (Rule::Staleness(_), Trust::Newest) => false,
+            (Rule::Epoch, Trust::Rule | Trust::Newest) => fresh.epoch == epoch,
+            (Rule::Staleness(most), Trust::Rule) => {
+                most > Duration::ZERO && fresh.validated.elapsed() <= most
+            }
         }
     }
 

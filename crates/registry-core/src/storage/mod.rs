@@ -15,6 +15,7 @@ mod error;
 mod folder;
 mod key;
 mod layout;
+mod sink;
 mod store;
 mod update;
 

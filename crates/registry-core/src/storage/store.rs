@@ -56,6 +56,11 @@ impl Permit {
         self.attached.push(artifact);
         data
     }
+
+    /// [`Permit::attach`] of several.
+    pub fn attach_all(&mut self, artifacts: impl IntoIterator<Item = PendingArtifact>) -> Vec<DataRef> {
+        artifacts.into_iter().map(|artifact| self.attach(artifact)).collect()
+    }
 }
 
 /// What [`Store::create`] found.
@@ -355,6 +360,16 @@ impl Store {
         make: impl FnOnce() -> (R, usize),
     ) -> Arc<R> {
         self.engine.cache.derived(key, revision, variant, make)
+    }
+
+    /// The form that [`Store::derived`] keeps, if it is there: for forms that are too much work to make in place.
+    pub fn derived_cached<R: Send + Sync + 'static>(
+        &self,
+        key: &Key,
+        revision: &Revision,
+        variant: &str,
+    ) -> Option<Arc<R>> {
+        self.engine.cache.derived_cached(key, revision, variant)
     }
 }
 

@@ -172,7 +172,7 @@ impl Engine {
     ) -> Result<(usize, Option<Arc<Versioned<D>>>), StorageError> {
         let mut operations: Vec<OperationId> = Vec::new();
         let mut failures = 0;
-        let mut base: Option<Arc<State<D>>> = self.load(key, Trust::Rule).await?;
+        let mut base: Option<Arc<State<D>>> = self.load(key, Trust::Newest).await?;
         for attempt in 0..ATTEMPTS {
             let mut draft = Draft::new(base.as_ref().map(|state| Arc::clone(&state.decoded.document)));
             for change in batch.iter_mut() {

@@ -176,3 +176,61 @@ impl From<&'static str> for Body {
         Bytes::from_static(text.as_bytes()).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn pieces(parts: &[&'static str]) -> impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static {
+        let parts: Vec<_> = parts.iter().map(|part| Ok(Bytes::from_static(part.as_bytes()))).collect();
+        futures_util::stream::iter(parts)
+    }
+
+    async fn read(body: Body) -> Bytes {
+        body.collect().await.unwrap().to_bytes()
+    }
+
+    #[tokio::test]
+    async fn lengths_are_known_where_they_can_be() {
+        for (body, length, bytes) in [
+            (Body::empty(), Some(0), ""),
+            (Body::default(), Some(0), ""),
+            (Body::from(""), Some(0), ""),
+            (Body::from("abc"), Some(3), "abc"),
+            (Body::from(String::from("abc")), Some(3), "abc"),
+            (Body::from(b"abc".to_vec()), Some(3), "abc"),
+            (Body::from_stream(pieces(&["a", "bc"])), None, "abc"),
+            (Body::from_sized_stream(3, pieces(&["a", "bc"])), Some(3), "abc"),
+            (Body::new(Body::from("abc")), Some(3), "abc"),
+        ] {
+            assert_eq!(body.known_length(), length);
+            assert_eq!(read(body).await, bytes);
+        }
+    }
+
+    #[test]
+    fn empty_bodies_end_at_once() {
+        assert!(Body::empty().is_end_stream());
+        assert!(Body::from(Vec::new()).is_end_stream());
+        assert!(!Body::from("a").is_end_stream());
+    }
+
+    #[tokio::test]
+    async fn the_length_left_shrinks_as_pieces_leave() {
+        let mut body = Body::from_sized_stream(3, pieces(&["a", "bc"]));
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "a");
+        assert_eq!(body.known_length(), Some(2));
+        body.frame().await.unwrap().unwrap();
+        assert_eq!(body.known_length(), Some(0));
+        assert!(body.frame().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn an_error_names_its_cause() {
+        let broken = [Ok(Bytes::from_static(b"a")), Err(io::Error::other("reset"))];
+        let error = Body::from_stream(futures_util::stream::iter(broken)).collect().await.unwrap_err();
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "reset");
+    }
+}

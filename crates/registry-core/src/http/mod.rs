@@ -1,10 +1,23 @@
 //! HTTP semantics, once for all protocols: conditional requests, byte ranges, HEAD, content negotiation, compression,
-//! body limits and public URLs.
+//! body limits, URLs and small answers.
 
+mod accept;
+mod answer;
+mod artifact;
+mod etag;
 mod limit;
+mod multipart;
+mod path;
 mod public_url;
+mod query;
+mod range;
 mod representation;
 
+pub use accept::{accepts_gzip, negotiate};
+pub use answer::{allow, respond_empty, respond_json, respond_text, respond_with, without_body};
+pub use artifact::{ArtifactResponse, respond_artifact};
 pub use limit::{ReadBodyError, read_body};
-pub use public_url::{ExternalOrigin, PublicUrl};
-pub use representation::{ArtifactResponse, Representation, respond_artifact};
+pub use path::{MalformedUrl, decode_path_segment, encode_path_segment, encode_query_value};
+pub use public_url::{ExternalOrigin, PublicUrl, is_plain_host};
+pub use query::{Query, QueryError};
+pub use representation::Representation;

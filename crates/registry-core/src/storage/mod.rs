@@ -5,6 +5,7 @@
 //! document was written ([`Store::commit`]); until then its bytes are unreferenced and harmless.
 
 mod artifact;
+mod bucket;
 mod cache;
 mod connect;
 mod data;
@@ -15,15 +16,20 @@ mod error;
 mod folder;
 mod key;
 mod layout;
+mod location;
+mod metered;
+mod probe;
+mod single_writer;
 mod sink;
 mod store;
 mod update;
 
 pub use artifact::{ArtifactSpec, DataRef, Digests, PendingArtifact, WantedDigests};
-pub use connect::{FolderRole, StorageOptions};
+pub use connect::{Connection, ProcessRole, StorageOptions};
 pub use document::{Document, Draft, Revision, UnknownFields, Versioned};
 pub use error::{StorageError, UpdateError};
 pub use key::{Key, KeyBuilder, decode_segment};
+pub use location::{Cloud, StorageLocation};
 pub use store::{Created, ListEntry, Permit, Storage, Store};
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod documents;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Document, FolderRole, Key, Storage, StorageOptions, Store, UnknownFields};
+use super::{Document, Key, ProcessRole, Storage, StorageOptions, Store, UnknownFields};
 use crate::{Instance, Protocol};
 
 /// A storage under test.
@@ -29,7 +29,7 @@ impl Bench {
     async fn folder() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let storage =
-            Storage::folder(folder.path(), FolderRole::Server, StorageOptions::default()).await.unwrap();
+            Storage::folder(folder.path(), ProcessRole::Server, StorageOptions::default()).await.unwrap();
         Self { storage, place: Place::Folder(folder) }
     }
 
@@ -42,7 +42,7 @@ impl Bench {
         match &self.place {
             Place::Memory => self.storage.clone(),
             Place::Folder(folder) => {
-                Storage::folder(folder.path(), FolderRole::Command, StorageOptions::default()).await.unwrap()
+                Storage::folder(folder.path(), ProcessRole::Command, StorageOptions::default()).await.unwrap()
             }
         }
     }

@@ -97,9 +97,10 @@ mod tests {
 
     #[test]
     fn keys_are_known_or_refused() {
-        let config: OciConfig =
-            serde_json::from_str(r#"{"allow_sparse": true, "delete": {"tags": false}, "immutable_tags": ["v*"]}"#)
-                .unwrap();
+        let config: OciConfig = serde_json::from_str(
+            r#"{"allow_sparse": true, "delete": {"tags": false}, "immutable_tags": ["v*"]}"#,
+        )
+        .unwrap();
         assert!(config.allow_sparse && !config.delete.tags && config.delete.blobs);
         let error = serde_json::from_str::<OciConfig>(r#"{"allow_sparce": true}"#).unwrap_err();
         assert!(error.to_string().contains("allow_sparce"));

@@ -44,7 +44,9 @@ pub(crate) enum Error {
     NameUnknown,
     #[error("blob {digest} is not in this repository")]
     BlobUnknown { digest: Digest },
-    #[error("the upload is not known: it was finished, cancelled, has expired, or belongs elsewhere; start a new one")]
+    #[error(
+        "the upload is not known: it was finished, cancelled, has expired, or belongs elsewhere; start a new one"
+    )]
     UploadUnknown,
     #[error("{0}")]
     UploadInvalid(&'static str),
@@ -127,9 +129,9 @@ impl Error {
                 StorageError::TooLarge { .. } => "SIZE_INVALID",
                 StorageError::Mismatch { .. } => "DIGEST_INVALID",
                 StorageError::Body(_) => "BLOB_UPLOAD_INVALID",
-                StorageError::Unavailable { .. } | StorageError::Contended { .. } | StorageError::Full { .. } => {
-                    "UNAVAILABLE"
-                }
+                StorageError::Unavailable { .. }
+                | StorageError::Contended { .. }
+                | StorageError::Full { .. } => "UNAVAILABLE",
                 _ => "UNKNOWN",
             },
         }
@@ -307,7 +309,8 @@ mod tests {
                 json!({"errors": [{"code": "BLOB_UNKNOWN", "message": format!("blob {digest} is not in this repository"), "detail": {"digest": digest}}]})
             )
         );
-        let (status, body) = shown(Error::ManifestBlobUnknown { digests: vec![digest.clone(), digest] }).await;
+        let (status, body) =
+            shown(Error::ManifestBlobUnknown { digests: vec![digest.clone(), digest] }).await;
         assert_eq!((status, body["errors"].as_array().unwrap().len()), (404, 2));
     }
 

@@ -76,7 +76,12 @@ impl SessionKey {
     }
 
     /// The id of a text, where this key issued it for this repository and principal.
-    pub(crate) fn check(&self, text: &str, repository: &RepositoryName, principal: &str) -> Option<SessionId> {
+    pub(crate) fn check(
+        &self,
+        text: &str,
+        repository: &RepositoryName,
+        principal: &str,
+    ) -> Option<SessionId> {
         if text.len() != 2 * (BODY + PROOF) || text.bytes().any(|b| b.is_ascii_uppercase()) {
             return None;
         }

@@ -71,6 +71,13 @@ impl KeyBuilder {
         outside.split('/').fold(self, Self::segment)
     }
 
+    /// Appends a child's name as [`super::Store::children`] gave it, without the `/` that tells a folder.
+    pub fn listed(mut self, child: &str) -> Self {
+        self.separate();
+        self.0.push_str(child.strip_suffix('/').unwrap_or(child));
+        self
+    }
+
     /// The key.
     pub fn build(self) -> Key {
         Key(self.0.into())

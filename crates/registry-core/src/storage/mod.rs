@@ -19,6 +19,7 @@ mod layout;
 mod location;
 mod metered;
 mod probe;
+mod segments;
 mod single_writer;
 mod sink;
 mod store;
@@ -30,6 +31,7 @@ pub use document::{Document, Draft, Revision, UnknownFields, Versioned};
 pub use error::{StorageError, UpdateError};
 pub use key::{Key, KeyBuilder, decode_segment};
 pub use location::{Cloud, StorageLocation};
+pub use segments::SegmentWriter;
 pub use store::{Created, ListEntry, Permit, Storage, Store};
 
 #[cfg(test)]

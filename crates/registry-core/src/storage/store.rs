@@ -7,9 +7,9 @@ use futures_util::{TryStreamExt, stream};
 use object_store::ObjectMeta;
 
 use super::{
-    ArtifactSpec, DataRef, Document, Draft, Key, KeyBuilder, PendingArtifact, Revision, StorageError,
-    UpdateError, Versioned,
-    cache::State,
+    ArtifactSpec, DataRef, Document, Draft, Key, KeyBuilder, PendingArtifact, Revision, SegmentWriter,
+    StorageError, UpdateError, Versioned,
+    cache::{Rule, State},
     engine::{Engine, Trust, WriteError, path, storage_error},
     envelope::OperationId,
     update::{Outcome, back_off},
@@ -129,6 +129,21 @@ impl Store {
     /// Reads a document through the cache, never older than the cache's rules allow (see the module's page).
     pub async fn read<D: Document>(&self, key: &Key) -> Result<Option<Arc<Versioned<D>>>, StorageError> {
         let state: Option<Arc<State<D>>> = self.engine.load(key, Trust::Rule).await?;
+        Ok(state.map(|state| Arc::clone(&state.decoded.document)))
+    }
+
+    /// [`Store::read`] of what the store says now, whatever age the cache's rule lets pass: for decisions that may not stand on
+    /// an old state.
+    pub async fn read_fresh<D: Document>(
+        &self,
+        key: &Key,
+    ) -> Result<Option<Arc<Versioned<D>>>, StorageError> {
+        let trust = match self.engine.rule {
+            // The epoch says of every other process that it wrote.
+            Rule::Epoch => Trust::Rule,
+            Rule::Staleness(_) => Trust::Nothing,
+        };
+        let state: Option<Arc<State<D>>> = self.engine.load(key, trust).await?;
         Ok(state.map(|state| Arc::clone(&state.decoded.document)))
     }
 
@@ -280,6 +295,11 @@ impl Store {
     ) -> Result<PendingArtifact, StorageError> {
         let pieces = stream::iter([Ok::<_, BodyError>(bytes)]);
         self.engine.write_data(key, pieces, spec).await
+    }
+
+    /// A writer for content of any size under this readable key.
+    pub fn segment_writer(&self, key: &Key) -> SegmentWriter {
+        SegmentWriter::new(Arc::clone(&self.engine), key)
     }
 
     /// Streams a data object, or a part of it (which must lie within its size). Several data objects in order are one

@@ -185,9 +185,10 @@ mod tests {
 
         #[test]
         fn routes_of_any_repository(name in "[a-z]{1,8}(/(blobs|uploads|manifests|tags|list|referrers|token)){0,4}") {
-            prop_assert_eq!(Route::parse(&format!("/{name}/manifests/v1")).unwrap().repository().unwrap().as_str(), &name);
-            prop_assert_eq!(Route::parse(&format!("/{name}/tags/list")).unwrap().repository().unwrap().as_str(), &name);
-            prop_assert_eq!(Route::parse(&format!("/{name}/blobs/uploads/")).unwrap().repository().unwrap().as_str(), &name);
+            for rest in ["manifests/v1", "tags/list", "blobs/uploads/"] {
+                let route = Route::parse(&format!("/{name}/{rest}")).unwrap();
+                prop_assert_eq!(route.repository().unwrap().as_str(), &name);
+            }
         }
     }
 }

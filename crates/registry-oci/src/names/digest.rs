@@ -151,7 +151,8 @@ mod tests {
         check("sha256:baddigeststring", Err(DigestError::Grammar));
         check(&format!("blake3:{h64}"), Err(DigestError::Unsupported));
         check("md5+x:abc=_-", Err(DigestError::Unsupported));
-        for bad in ["", ":", "sha256:", ":abc", "sha256", "SHA256:abc", "a++b:c", "sha256:a/b", "sha256:a:b"] {
+        for bad in ["", ":", "sha256:", ":abc", "sha256", "SHA256:abc", "a++b:c", "sha256:a/b", "sha256:a:b"]
+        {
             check(bad, Err(DigestError::Grammar));
         }
     }

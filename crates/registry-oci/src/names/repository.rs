@@ -107,8 +107,8 @@ mod tests {
     #[test]
     fn bad_names() {
         for name in [
-            "", "/", "a/", "/a", "a//b", "A/b", "-a", "a-", "a..b", "a___b", "a._b", "a/../b", "_a", "a_", ".",
-            "..", "a b", "a%2fb", "a\0b", "ä", "a/_b", "a/B",
+            "", "/", "a/", "/a", "a//b", "A/b", "-a", "a-", "a..b", "a___b", "a._b", "a/../b", "_a", "a_",
+            ".", "..", "a b", "a%2fb", "a\0b", "ä", "a/_b", "a/B",
         ] {
             assert_eq!(name.parse::<RepositoryName>(), Err(NameError::Grammar), "{name:?}");
         }

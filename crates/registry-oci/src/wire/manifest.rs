@@ -182,17 +182,22 @@ impl Raw<'_> {
             Kind::Image => {
                 let config = required(self.config, "config")?;
                 config_type = descriptor(config, "config", false, &mut named)?;
-                for (at, layer) in array(required(self.layers, "layers")?, "layers")?.into_iter().enumerate() {
+                for (at, layer) in array(required(self.layers, "layers")?, "layers")?.into_iter().enumerate()
+                {
                     descriptor(layer, &format!("layers[{at}]"), false, &mut named)?;
                 }
             }
             Kind::Index => {
-                for (at, child) in array(required(self.manifests, "manifests")?, "manifests")?.into_iter().enumerate() {
+                for (at, child) in
+                    array(required(self.manifests, "manifests")?, "manifests")?.into_iter().enumerate()
+                {
                     descriptor(child, &format!("manifests[{at}]"), true, &mut named)?;
                 }
             }
             Kind::Artifact => {
-                for (at, blob) in self.blobs.map_or(Ok(Vec::new()), |b| array(b, "blobs"))?.into_iter().enumerate() {
+                for (at, blob) in
+                    self.blobs.map_or(Ok(Vec::new()), |b| array(b, "blobs"))?.into_iter().enumerate()
+                {
                     descriptor(blob, &format!("blobs[{at}]"), false, &mut named)?;
                 }
             }
@@ -209,7 +214,10 @@ impl Raw<'_> {
         {
             return Err(ManifestError::MediaType(text.to_owned()));
         }
-        if kind == Kind::Image && artifact_type.is_none() && config_type.as_deref() == Some(media_type::OCI_EMPTY) {
+        if kind == Kind::Image
+            && artifact_type.is_none()
+            && config_type.as_deref() == Some(media_type::OCI_EMPTY)
+        {
             return Err(ManifestError::Field {
                 field: "artifactType".to_owned(),
                 problem: "is required where the config is the empty descriptor",
@@ -375,7 +383,8 @@ mod tests {
 
     #[test]
     fn image_names_config_and_layers_once() {
-        let manifest = parse(&image(), Some("application/vnd.oci.image.manifest.v1+json; charset=utf-8")).unwrap();
+        let manifest =
+            parse(&image(), Some("application/vnd.oci.image.manifest.v1+json; charset=utf-8")).unwrap();
         assert_eq!(manifest.media_type, media_type::OCI_MANIFEST);
         assert_eq!(manifest.named.iter().map(|n| n.digest.as_str()).collect::<Vec<_>>(), [hex(1), hex(2)]);
         assert_eq!(manifest.artifact_type.as_deref(), Some("application/vnd.oci.image.config.v1+json"));
@@ -384,10 +393,16 @@ mod tests {
     /// Checklist 34.
     #[test]
     fn types_must_agree() {
-        assert!(matches!(parse(&image(), Some(media_type::DOCKER_MANIFEST)), Err(ManifestError::TypeConflict { .. })));
+        assert!(matches!(
+            parse(&image(), Some(media_type::DOCKER_MANIFEST)),
+            Err(ManifestError::TypeConflict { .. })
+        ));
         let mut untyped = image();
         untyped.as_object_mut().unwrap().remove("mediaType");
-        assert_eq!(parse(&untyped, Some(media_type::DOCKER_MANIFEST)).unwrap().media_type, media_type::DOCKER_MANIFEST);
+        assert_eq!(
+            parse(&untyped, Some(media_type::DOCKER_MANIFEST)).unwrap().media_type,
+            media_type::DOCKER_MANIFEST
+        );
         assert_eq!(parse(&untyped, None).unwrap().media_type, media_type::OCI_MANIFEST);
         assert_eq!(parse(&image(), None).unwrap().media_type, media_type::OCI_MANIFEST);
         assert_eq!(parse(&json!({}), None), Err(ManifestError::NoType));
@@ -436,7 +451,8 @@ mod tests {
     /// Checklist 33.
     #[test]
     fn unknown_types_and_fields_are_kept() {
-        let manifest = parse(&json!({"config": 5, "subject": "x", "annotations": 1}), Some("application/vnd.x+json"));
+        let manifest =
+            parse(&json!({"config": 5, "subject": "x", "annotations": 1}), Some("application/vnd.x+json"));
         assert_eq!(manifest.unwrap().named, []);
         let mut custom = image();
         custom["org.example.custom"] = json!({"a": [1, 2]});

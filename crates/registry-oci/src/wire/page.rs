@@ -66,6 +66,9 @@ mod tests {
 
     #[test]
     fn next_link() {
-        assert_eq!(render_next("/v2/a/tags/list", 2, "v 1"), "</v2/a/tags/list?n=2&last=v%201>; rel=\"next\"");
+        assert_eq!(
+            render_next("/v2/a/tags/list", 2, "v 1"),
+            "</v2/a/tags/list?n=2&last=v%201>; rel=\"next\""
+        );
     }
 }

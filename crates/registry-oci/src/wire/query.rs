@@ -36,8 +36,12 @@ mod tests {
 
     #[test]
     fn digest_is_found_encoded_or_raw_in_any_place() {
-        for text in ["digest=sha256:a", "digest=sha256%3Aa&x=1", "_state=x&digest=sha256%3aa", "a&digest=b&digest=sha256:a"]
-        {
+        for text in [
+            "digest=sha256:a",
+            "digest=sha256%3Aa&x=1",
+            "_state=x&digest=sha256%3aa",
+            "a&digest=b&digest=sha256:a",
+        ] {
             assert_eq!(Query::new(text).last("digest").as_deref(), Some("sha256:a"), "{text}");
         }
         assert_eq!(Query::new("tag=a&tag=b").all("tag").collect::<Vec<_>>(), ["a", "b"]);

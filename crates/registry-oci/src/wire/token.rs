@@ -187,7 +187,10 @@ mod tests {
         check(&["repository:a:pull repository:b:push,pull"], &[("a", "pull"), ("b", "pull,push")]);
         check(&["repository:host:5000/a:pull"], &[("host:5000/a", "pull")]);
         check(&["repository(plugin):a:*"], &[("a", "pull,push,delete")]);
-        check(&["repository:a:sing,pull", "registry:catalog:*"], &[("a", "pull"), ("(catalog)", "pull,push,delete")]);
+        check(
+            &["repository:a:sing,pull", "registry:catalog:*"],
+            &[("a", "pull"), ("(catalog)", "pull,push,delete")],
+        );
         check(&["", "x", "x:y", "alien:a:pull", "repository::pull", "registry:other:*"], &[]);
     }
 

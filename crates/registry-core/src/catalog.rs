@@ -1,8 +1,13 @@
 //! What exists: names, latest versions, summaries. Derived from the store; it can be rebuilt from it.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 use crate::{InstanceName, storage::StorageError};
@@ -46,14 +51,31 @@ impl CatalogEntry {
 /// The catalog of all instances. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Catalog {
-    _placeholder: Arc<()>,
+    shelves: Arc<RwLock<HashMap<InstanceName, Shelf>>>,
 }
 
+/// One instance's entries in byte order of their names.
+type Shelf = BTreeMap<Arc<str>, Arc<CatalogEntry>>;
+
 impl Catalog {
+    /// An empty catalog in memory only.
+    pub fn memory() -> Self {
+        Self { shelves: Arc::default() }
+    }
+
     /// Says that a package changed (`Some`) or went away (`None`). Visible here at once, on other nodes within 5 s. Never
     /// fails the operation that it tells of.
     pub fn changed(&self, instance: &InstanceName, name: &str, entry: Option<CatalogEntry>) {
-        unimplemented!()
+        let mut shelves = self.shelves.write();
+        let shelf = shelves.entry(instance.clone()).or_default();
+        match entry {
+            Some(entry) => {
+                shelf.insert(name.into(), Arc::new(entry));
+            }
+            None => {
+                shelf.remove(name);
+            }
+        }
     }
 
     /// At most `limit` entries in byte order of their names, beginning after `after` (exclusive), that `filter` lets through.
@@ -64,11 +86,16 @@ impl Catalog {
         limit: usize,
         filter: &(dyn Fn(&str) -> bool + Sync),
     ) -> Result<Vec<Arc<CatalogEntry>>, StorageError> {
-        unimplemented!()
+        let shelves = self.shelves.read();
+        let Some(shelf) = shelves.get(instance) else { return Ok(Vec::new()) };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let entries = shelf.range::<str, _>((from, Bound::Unbounded));
+        Ok(entries.filter(|(name, _)| filter(name)).map(|(_, entry)| Arc::clone(entry)).take(limit).collect())
     }
 
     /// All entries, for a search that ranks them itself.
     pub async fn all(&self, instance: &InstanceName) -> Result<Vec<Arc<CatalogEntry>>, StorageError> {
-        unimplemented!()
+        let shelves = self.shelves.read();
+        Ok(shelves.get(instance).map(|shelf| shelf.values().cloned().collect()).unwrap_or_default())
     }
 }

@@ -1,5 +1,7 @@
 //! Why authentication or authorization failed.
 
+use crate::storage::StorageError;
+
 /// Why authentication or authorization failed. Protocols render it: 401 with their challenge, 403, or 503.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -34,4 +36,10 @@ pub enum AuthError {
     /// This provider does not do this (405/404).
     #[error("{0} is not supported by this auth provider")]
     Unsupported(&'static str),
+}
+
+impl From<StorageError> for AuthError {
+    fn from(error: StorageError) -> Self {
+        Self::Unavailable(Box::new(error))
+    }
 }

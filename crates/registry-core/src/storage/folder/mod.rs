@@ -12,6 +12,8 @@
 //! Attributes and tags of a put are ignored; nothing in this crate relies on them.
 
 mod dirs;
+#[cfg(test)]
+pub(super) mod disk_model;
 pub(crate) mod fs_ops;
 mod list;
 mod locks;

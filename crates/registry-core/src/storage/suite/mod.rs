@@ -3,6 +3,7 @@
 //! A check takes a [`Bench`]: a fresh storage, and the means to open it again as another process would.
 
 mod artifacts;
+mod crash;
 mod documents;
 
 use serde::{Deserialize, Serialize};

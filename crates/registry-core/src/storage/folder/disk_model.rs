@@ -329,8 +329,9 @@ impl<A: Clone + Send + std::fmt::Debug + 'static> DiskModel<A> {
     /// A sync covers what was there when it began, from when it ends on.
     fn sync(&self, inode: Inode) {
         let began = self.0.lock().record.len();
-        // Time for others to do something that this sync does not cover.
-        std::thread::sleep(Duration::from_micros(200));
+        // Time for others to do something that this sync does not cover, now long and now short.
+        let micros = (began as u64).wrapping_mul(2_654_435_761) % 1_000;
+        std::thread::sleep(Duration::from_micros(micros));
         self.0.lock().record.push(Event::Synced { inode, began });
     }
 }

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::OnceCell;
 
@@ -128,7 +129,7 @@ impl<D: Directory> Decisions<D> {
                     return Ok(actor);
                 }
                 match self.by_password(user.expose_secret(), password, address).await? {
-                    Some(known) => self.actor_of(instance, &known, *host_actor),
+                    Some(known) => self.actor_of(instance, &known, *host_actor, self.clock.now()),
                     None => Err(AuthError::Invalid("the user name or the password is wrong")),
                 }
             }
@@ -169,7 +170,8 @@ impl<D: Directory> Decisions<D> {
         {
             return Ok(Some(self.actor(&instance.name, identity, host_actor)));
         }
-        let known = match self.known.fresh(&hash, self.clock.now()) {
+        let now = self.clock.now();
+        let known = match self.known.fresh(&hash, now) {
             Some(known) => known,
             None if !self.directory.may_hold(token.expose_secret()) => return Ok(None),
             None => match self.known.get(&hash, Pace::Quick, self.find_token(&hash, token)).await? {
@@ -177,7 +179,7 @@ impl<D: Directory> Decisions<D> {
                 None => return Ok(None),
             },
         };
-        self.actor_of(instance, &known, host_actor).map(Some)
+        self.actor_of(instance, &known, host_actor, now).map(Some)
     }
 
     fn actor_of(
@@ -185,13 +187,13 @@ impl<D: Directory> Decisions<D> {
         instance: &Instance,
         known: &Known,
         host_actor: Option<&Actor>,
+        now: DateTime<Utc>,
     ) -> Result<Actor, AuthError> {
         let identity = match &known.meaning {
             Meaning::Good(identity) => identity,
             Meaning::Bad(reason) => return Err(AuthError::Invalid(reason)),
             Meaning::Elsewhere => return Err(AuthError::Invalid(UNKNOWN_TOKEN)),
         };
-        let now = self.clock.now();
         if identity.expires.is_some_and(|expires| expires <= now) {
             return Err(AuthError::Invalid(EXPIRED));
         }

@@ -72,8 +72,8 @@ impl Directory for MemoryDirectory {
         Ok(new)
     }
 
-    async fn change_token(&self, id: &str, mut change: TokenChange) -> Result<bool, AuthError> {
-        Ok(self.tokens.lock().get_mut(id).map(|token| change(token)).is_some())
+    async fn change_token(&self, id: &str, change: TokenChange) -> Result<bool, AuthError> {
+        Ok(self.tokens.lock().get_mut(id).map(change).is_some())
     }
 
     async fn remove_token(&self, id: &str) -> Result<(), AuthError> {

@@ -36,3 +36,6 @@ pub use provider::{
 };
 pub use scope::{Access, Action, Scope, ScopeError, ScopeSet};
 pub use standard::{DefaultAuthBuilder, DefaultAuthProvider, StoredAuthProvider};
+
+#[cfg(test)]
+mod suite;

@@ -66,13 +66,12 @@ impl Passwords {
         let (password, hash) = (password.clone(), hash.map(str::to_owned));
         self.in_turn(move || {
             // Made at the first check of all, so that the first unknown user is not told by the time it takes.
-            let nobody = match nobody.get() {
-                Some(made) => made,
-                None => {
-                    let unknowable = secret::generate()?;
-                    let made = hash_now(cost, &unknowable)?;
-                    nobody.get_or_init(|| made)
-                }
+            let nobody = if let Some(made) = nobody.get() {
+                made
+            } else {
+                let unknowable = secret::generate()?;
+                let made = hash_now(cost, &unknowable)?;
+                nobody.get_or_init(|| made)
             };
             let known = hash.is_some();
             let stored = PasswordHash::new(hash.as_deref().unwrap_or(nobody)).map_err(unusable)?;

@@ -88,18 +88,15 @@ impl Signer {
             return Err(AuthError::Invalid("the token is too long"));
         }
         let hash = SecretHash::of(token);
-        let (claims, new) = match self.verified.get(&hash) {
-            Some(claims) => (claims, false),
-            None => {
-                let read = jsonwebtoken::decode(token.expose_secret(), &self.decoding, &self.validation)
-                    .map_err(|_| AuthError::Invalid("the token was not made by this registry"))?;
-                (Arc::new(read.claims), true)
-            }
-        };
-        check(&claims, audience, now)?;
-        if new {
-            self.verified.insert(hash, Arc::clone(&claims));
+        if let Some(claims) = self.verified.get(&hash) {
+            check(&claims, audience, now)?;
+            return Ok(claims);
         }
+        let read = jsonwebtoken::decode(token.expose_secret(), &self.decoding, &self.validation)
+            .map_err(|_| AuthError::Invalid("the token was not made by this registry"))?;
+        let claims = Arc::new(read.claims);
+        check(&claims, audience, now)?;
+        self.verified.insert(hash, Arc::clone(&claims));
         Ok(claims)
     }
 }

@@ -87,7 +87,7 @@ impl StoredDirectory {
         // Not by `children`: it leaves out the keys of very long names.
         let listed = self.store.list(&self.store.key().fixed(folder).build()).await?;
         let read = |entry: crate::storage::ListEntry| async move {
-            let document = self.store.read::<D>(&entry.key).await?;
+            let document = self.store.read_fresh::<D>(&entry.key).await?;
             Ok::<_, AuthError>(document.map(|document| (entry.key, document.value.clone())))
         };
         let found: Vec<_> = stream::iter(listed).map(read).buffered(READS_AT_ONCE).try_collect().await?;
@@ -98,7 +98,7 @@ impl StoredDirectory {
 #[async_trait]
 impl Directory for StoredDirectory {
     async fn user(&self, name: &str) -> Result<Option<UserDocument>, AuthError> {
-        let user = self.store.read::<UserDocument>(&self.user_key(name)).await?;
+        let user = self.store.read_fresh::<UserDocument>(&self.user_key(name)).await?;
         Ok(user.map(|user| user.value.clone()))
     }
 
@@ -125,7 +125,7 @@ impl Directory for StoredDirectory {
     }
 
     async fn token(&self, id: &str) -> Result<Option<TokenDocument>, AuthError> {
-        let token = self.store.read::<TokenDocument>(&self.token_key(id)).await?;
+        let token = self.store.read_fresh::<TokenDocument>(&self.token_key(id)).await?;
         Ok(token.map(|token| token.value.clone()))
     }
 
@@ -160,14 +160,13 @@ impl Directory for StoredDirectory {
 
     async fn signing_key(&self) -> Result<Vec<u8>, AuthError> {
         let key = self.store.key().fixed("jwt").build();
-        let document = match self.store.read::<SigningKey>(&key).await? {
-            Some(document) => document,
-            None => {
-                let secret = BASE64_STANDARD.encode(secret::random::<32>()?);
-                let made = SigningKey { secret, unknown: UnknownFields::default() };
-                match self.store.create(&key, made).await? {
-                    Created::Exists(document) | Created::Now(document) => document,
-                }
+        let document = if let Some(document) = self.store.read::<SigningKey>(&key).await? {
+            document
+        } else {
+            let secret = BASE64_STANDARD.encode(secret::random::<32>()?);
+            let made = SigningKey { secret, unknown: UnknownFields::default() };
+            match self.store.create(&key, made).await? {
+                Created::Exists(document) | Created::Now(document) => document,
             }
         };
         BASE64_STANDARD.decode(&document.secret).map_err(|_| {

@@ -1,1 +1,23 @@
-//! registry-npm
+//! An npm registry on `registry-core`: what npm, pnpm, yarn, bun and deno publish to and install from.
+//!
+//! The crate answers HTTP requests and opens no socket; [`NpmRegistry`] is one instance of the protocol, to be mounted by a
+//! host (or by the `smartregistry` crate, beside other protocols).
+//!
+//! Where things are: `handler` has a line for each route and a file for each action; `names` and `version` are parsed types;
+//! `wire` parses and renders without I/O; `tarball` looks into archives; `store` has the documents, their keys and
+//! every change to them. Pulling through from another registry will live in `upstream`; until then a name that is not
+//! here does not exist.
+
+mod config;
+mod error;
+mod handler;
+mod maintenance;
+mod names;
+mod registry;
+mod store;
+mod tarball;
+mod version;
+mod wire;
+
+pub use config::{AccessLevel, NpmConfig};
+pub use registry::NpmRegistry;

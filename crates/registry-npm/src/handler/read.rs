@@ -1,0 +1,231 @@
+//! Reading: packuments, versions, tarballs, attestations.
+
+use std::{sync::Arc, time::SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body_util::BodyExt as _;
+use registry_core::{
+    Actor, Response,
+    hooks::Operation,
+    http::{ArtifactResponse, Representation, respond_artifact},
+    storage::Versioned,
+};
+
+use super::call::Call;
+use crate::{
+    error::{Error, json_bytes},
+    names::PackageName,
+    store::packument::Packument,
+    version::Version,
+    wire::{
+        json::ObjectWriter,
+        packument::{Form, Urls, render_packument, render_version},
+        path::tarball_version,
+    },
+};
+
+/// A document with more versions than this is rendered on a thread of its own.
+const LARGE: usize = 200;
+
+/// `GET /<package>`.
+pub(crate) async fn packument(call: &Call<'_>, name: &PackageName) -> Result<Response, Error> {
+    let (actor, document) = call.read_package(name).await?;
+    let before_write = call.query("write").as_deref() == Some("true");
+    let form = if before_write { Form::Full } else { Form::negotiate(&call.parts.headers) };
+    let variant = match form {
+        Form::Abbreviated => "abbreviated",
+        Form::Full => "full",
+    };
+    let shared = max_age(call, &actor).filter(|_| !before_write);
+    let representation = rendered(call, name, document, variant, shared, move |document, urls| {
+        (form.content_type(), render_packument(document, form, urls))
+    })
+    .await?;
+    told(call, &actor, name, None).await?;
+    Ok(representation.respond(&call.parts))
+}
+
+/// `GET /<package>/<version or tag>`.
+pub(crate) async fn version(call: &Call<'_>, name: &PackageName, wanted: &str) -> Result<Response, Error> {
+    let (actor, document) = call.read_package(name).await?;
+    let Some((version, _)) = document.resolve(wanted) else {
+        let wanted: String = wanted.chars().take(64).collect();
+        return Err(Error::NotFound(format!("\"{name}\" has no version or dist-tag \"{wanted}\"")));
+    };
+    let version = version.clone();
+    told(call, &actor, name, Some(&version)).await?;
+    let shared = max_age(call, &actor);
+    let representation =
+        rendered(call, name, document, &format!("version {version}"), shared, move |document, urls| {
+            let bytes = document
+                .releases
+                .get(&version)
+                .map(|release| render_version(document, &version, release, urls))
+                .unwrap_or_default();
+            ("application/json", bytes)
+        })
+        .await?;
+    Ok(representation.respond(&call.parts))
+}
+
+/// For how long a shared cache may keep what everybody may read, if the registry's settings say so.
+fn max_age(call: &Call<'_>, actor: &Actor) -> Option<u64> {
+    call.registry.config().anonymous_max_age_seconds.filter(|_| actor.is_anonymous())
+}
+
+/// A form of a package's document, made once a revision, base URL and cache rule.
+async fn rendered(
+    call: &Call<'_>,
+    name: &PackageName,
+    document: Arc<Versioned<Packument>>,
+    form: &str,
+    max_age: Option<u64>,
+    render: impl Fn(&Packument, Urls<'_>) -> (&'static str, Vec<u8>) + Send + 'static,
+) -> Result<Arc<Representation>, Error> {
+    let packages = call.registry.packages();
+    let key = packages.key(name);
+    let urls = call.urls();
+    let variant = format!("{form} {} {}", max_age.unwrap_or(0), urls.base);
+    let store = packages.store();
+    if let Some(found) = store.derived_cached(&key, &document.revision, &variant) {
+        return Ok(found);
+    }
+    let large = document.releases.len() > LARGE;
+    let (origin, base) = (urls.origin.to_owned(), urls.base.to_owned());
+    let cloned = store.clone();
+    let make = move || {
+        cloned.derived(&key, &document.revision, &variant, || {
+            let (content_type, body) = render(&document, Urls { origin: &origin, base: &base });
+            let representation = Representation::new(
+                HeaderValue::from_static(content_type),
+                body.into(),
+                Some(SystemTime::from(document.modified)),
+                document_headers(max_age),
+            );
+            let weight = representation.weight();
+            (representation, weight)
+        })
+    };
+    if !large {
+        return Ok(make());
+    }
+    // At most a few at once, and whoever waited finds what the one before made.
+    let _turn =
+        call.registry.renderers().acquire().await.map_err(|error| Error::Internal(Box::new(error)))?;
+    tokio::task::spawn_blocking(make).await.map_err(|error| Error::Internal(Box::new(error)))
+}
+
+fn document_headers(max_age: Option<u64>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let cache = match max_age {
+        Some(seconds) => HeaderValue::try_from(format!("public, max-age={seconds}"))
+            .unwrap_or(HeaderValue::from_static("no-cache")),
+        None => HeaderValue::from_static("private, no-cache"),
+    };
+    headers.insert(header::CACHE_CONTROL, cache);
+    headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding, Authorization"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+}
+
+/// Asks and tells the hooks of a read.
+async fn told(
+    call: &Call<'_>,
+    actor: &Actor,
+    name: &PackageName,
+    version: Option<&Version>,
+) -> Result<(), Error> {
+    let packages = call.registry.packages();
+    let permit = packages
+        .store()
+        .permit_with(|| {
+            let event =
+                packages.store().event(Operation::Get, &packages.key(name), actor).package(name.as_str());
+            match version {
+                Some(version) => event.version(version.as_str()),
+                None => event,
+            }
+        })
+        .await?;
+    packages.store().finish(permit).await;
+    Ok(())
+}
+
+/// `GET /<package>/-/<file>`.
+pub(crate) async fn tarball(call: &Call<'_>, name: &PackageName, file: &str) -> Result<Response, Error> {
+    let (actor, document) = call.read_package(name).await?;
+    let release = tarball_version(name.base(), file)
+        .and_then(|version| version.parse::<Version>().ok())
+        .and_then(|version| document.releases.get_key_value(&version));
+    let Some((version, release)) = release else {
+        let file: String = file.chars().take(300).collect();
+        return Err(Error::NotFound(format!("\"{name}\" has no file \"{file}\"")));
+    };
+    let packages = call.registry.packages();
+    let permit = packages
+        .store()
+        .permit_with(|| {
+            let key = packages.file_key(name, &name.tarball(version.as_str()));
+            let digest = release.data.sha256.as_ref().map(|hex| format!("sha256:{hex}"));
+            packages
+                .store()
+                .event(Operation::Get, &key, &actor)
+                .package(name.as_str())
+                .version(version.as_str())
+                .size(release.data.size)
+                .digest(digest.unwrap_or_default())
+                .content_type("application/octet-stream")
+        })
+        .await?;
+    let etag = format!("\"{}\"", release.data.sha256.as_deref().unwrap_or(&release.dist.shasum));
+    let mut headers = HeaderMap::new();
+    // The bytes of a version never change. Whether they may be read can, so only the client keeps them.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let artifact = ArtifactResponse {
+        size: release.data.size,
+        etag: HeaderValue::try_from(etag).map_err(|error| Error::Internal(Box::new(error)))?,
+        content_type: HeaderValue::from_static("application/octet-stream"),
+        modified: Some(SystemTime::from(release.published)),
+        headers,
+    };
+    let (store, data) = (packages.store().clone(), release.data.clone());
+    let open = move |range| {
+        let (store, data) = (store.clone(), data.clone());
+        async move { store.read_artifact(&[data], range).await }
+    };
+    let response = respond_artifact(&call.parts, artifact, open).await?;
+    packages.store().finish(permit).await;
+    Ok(response)
+}
+
+/// `GET /-/npm/v1/attestations/<package>@<version>`.
+pub(crate) async fn attestations(call: &Call<'_>, spec: &str) -> Result<Response, Error> {
+    let not_found = || Error::NotFound("no attestations found".to_owned());
+    let (name, version) = spec.rsplit_once('@').ok_or_else(not_found)?;
+    let name: PackageName = name.parse().map_err(|_| not_found())?;
+    let version: Version = version.parse().map_err(|_| not_found())?;
+    let (actor, document) = call.read_package(&name).await?;
+    let attestation = document
+        .releases
+        .get(&version)
+        .and_then(|release| release.attestation.as_ref())
+        .ok_or_else(not_found)?;
+    told(call, &actor, &name, Some(&version)).await?;
+    let store = call.registry.packages().store();
+    let body = store.read_artifact(std::slice::from_ref(&attestation.data), None).await?;
+    // A few megabytes at most: it was limited on its way in.
+    let bundle: Bytes = body.collect().await.map_err(|error| Error::Internal(Box::new(error)))?.to_bytes();
+    let mut out = Vec::with_capacity(bundle.len() + 256);
+    let mut object = ObjectWriter::new(&mut out);
+    let list = object.key("attestations");
+    list.push(b'[');
+    let mut entry = ObjectWriter::new(list);
+    entry.member("predicateType", &attestation.predicate_type);
+    entry.key("bundle").extend_from_slice(&bundle);
+    entry.end();
+    list.push(b']');
+    object.end();
+    Ok(json_bytes(StatusCode::OK, out))
+}

@@ -1,0 +1,85 @@
+//! dist-tags.
+
+use http::StatusCode;
+use indexmap::IndexMap;
+use registry_core::{Actor, Response, auth::Action, hooks::Operation};
+
+use super::call::{Call, done};
+use crate::{
+    error::{Error, json_bytes},
+    names::{PackageName, Tag},
+    store::changes::{self, TagChange},
+    version::Version,
+    wire::packument::render_tags,
+};
+
+/// `GET /-/package/<package>/dist-tags`.
+pub(crate) async fn list(call: &Call<'_>, name: &PackageName) -> Result<Response, Error> {
+    let (_, document) = call.read_package(name).await?;
+    Ok(json_bytes(StatusCode::OK, render_tags(&document)))
+}
+
+/// `PUT` or `POST …/dist-tags/<tag>` with the version as a JSON string.
+pub(crate) async fn set(call: &mut Call<'_>, name: &PackageName, tag: &str) -> Result<Response, Error> {
+    let actor = call.allow(name, Action::Write).await?;
+    let tag: Tag = tag.parse()?;
+    let version: String = call.json().await?;
+    let version: Version = version.parse()?;
+    commit(call, &actor, name, Some(tag.clone()), TagChange::Merge(IndexMap::from([(tag, version)]))).await
+}
+
+/// `DELETE …/dist-tags/<tag>`.
+pub(crate) async fn remove(call: &Call<'_>, name: &PackageName, tag: &str) -> Result<Response, Error> {
+    let actor = call.allow(name, Action::Write).await?;
+    let not_found = || Error::NotFound(format!("\"{name}\" has no such dist-tag"));
+    let tag: Tag = tag.parse().map_err(|_| not_found())?;
+    commit(call, &actor, name, Some(tag.clone()), TagChange::Remove(tag)).await
+}
+
+/// `PUT …/dist-tags` with the whole map.
+pub(crate) async fn replace(call: &mut Call<'_>, name: &PackageName) -> Result<Response, Error> {
+    let actor = call.allow(name, Action::Write).await?;
+    let map = read_map(call).await?;
+    commit(call, &actor, name, None, TagChange::Replace(map)).await
+}
+
+/// `POST …/dist-tags` with tags to be set.
+pub(crate) async fn merge(call: &mut Call<'_>, name: &PackageName) -> Result<Response, Error> {
+    let actor = call.allow(name, Action::Write).await?;
+    let map = read_map(call).await?;
+    commit(call, &actor, name, None, TagChange::Merge(map)).await
+}
+
+async fn read_map(call: &mut Call<'_>) -> Result<IndexMap<Tag, Version>, Error> {
+    let map: IndexMap<String, String> = call.json().await?;
+    map.into_iter().map(|(tag, version)| Ok((tag.parse()?, version.parse()?))).collect()
+}
+
+async fn commit(
+    call: &Call<'_>,
+    actor: &Actor,
+    name: &PackageName,
+    tag: Option<Tag>,
+    wanted: TagChange,
+) -> Result<Response, Error> {
+    let packages = call.registry.packages();
+    let key = packages.key(name);
+    let permit = packages
+        .store()
+        .permit_with(|| {
+            let event = packages.store().event(Operation::Put, &key, actor).package(name.as_str());
+            match &tag {
+                Some(tag) => event.version(tag.as_str()),
+                None => event,
+            }
+        })
+        .await?;
+    let (owned, change) = (name.clone(), call.change());
+    let ((), written) = packages
+        .store()
+        .commit(&key, permit, move |draft| changes::change_tags(draft, &owned, &wanted, &change))
+        .await?;
+    let document = written.as_deref().map(|written| &written.value);
+    call.tell_catalog(name, document);
+    Ok(done(StatusCode::OK, name, document))
+}

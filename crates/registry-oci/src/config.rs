@@ -41,7 +41,7 @@ pub struct OciConfig {
 }
 
 /// What may be deleted by clients.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct DeleteConfig {

@@ -67,7 +67,13 @@ pub(crate) enum Error {
     #[error("{message}")]
     Unauthorized { challenge: Box<Challenge>, message: &'static str },
     #[error("{0}")]
+    BadCredentials(&'static str),
+    #[error("{0}")]
     Denied(String),
+    #[error("the range does not lie in the blob")]
+    RangeUnsatisfiable,
+    #[error("the request could not be finished")]
+    Interrupted,
     #[error("{what}")]
     Unsupported { what: &'static str, allow: &'static str },
     #[error("there is nothing at this path")]
@@ -93,6 +99,18 @@ impl From<ReferenceError> for Error {
     }
 }
 
+impl From<AuthError> for Error {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::TooManyAttempts(retry_after) => Self::TooManyAttempts { retry_after },
+            AuthError::Forbidden(text) => Self::Denied(text),
+            AuthError::Invalid(text) => Self::BadCredentials(text),
+            AuthError::Missing => Self::BadCredentials("authentication is required"),
+            other => Self::Auth(other),
+        }
+    }
+}
+
 impl From<UpdateError<Error>> for Error {
     fn from(error: UpdateError<Self>) -> Self {
         match error {
@@ -103,6 +121,11 @@ impl From<UpdateError<Error>> for Error {
 }
 
 impl Error {
+    /// Whether it is certain that nothing was written.
+    pub(crate) fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Storage(_))
+    }
+
     /// The specification's code.
     pub(crate) fn code(&self) -> &'static str {
         match self {
@@ -116,11 +139,12 @@ impl Error {
             Self::BlobUnknown { .. } => "BLOB_UNKNOWN",
             Self::UploadUnknown => "BLOB_UPLOAD_UNKNOWN",
             Self::UploadInvalid(_) | Self::Body(_) => "BLOB_UPLOAD_INVALID",
-            Self::OutOfOrder { .. } => "RANGE_INVALID",
+            Self::OutOfOrder { .. } | Self::RangeUnsatisfiable => "RANGE_INVALID",
             Self::PageSize(_) => "PAGINATION_NUMBER_INVALID",
             Self::TooManyTags { .. } => "MANIFEST_INVALID",
             Self::TagImmutable(_) | Self::Denied(_) | Self::Precondition => "DENIED",
-            Self::Unauthorized { .. } => "UNAUTHORIZED",
+            Self::Unauthorized { .. } | Self::BadCredentials(_) => "UNAUTHORIZED",
+            Self::Interrupted => "UNKNOWN",
             Self::Unsupported { .. } | Self::TokenRequest(_) => "UNSUPPORTED",
             Self::TooManyAttempts { .. } => "TOOMANYREQUESTS",
             Self::Auth(_) => "UNAVAILABLE",
@@ -161,11 +185,12 @@ impl Error {
             | Self::BlobUnknown { .. }
             | Self::UploadUnknown
             | Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::OutOfOrder { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::OutOfOrder { .. } | Self::RangeUnsatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::TooManyTags { .. } => StatusCode::URI_TOO_LONG,
             Self::TagImmutable(_) | Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::Precondition => StatusCode::PRECONDITION_FAILED,
-            Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
+            Self::Unauthorized { .. } | Self::BadCredentials(_) => StatusCode::UNAUTHORIZED,
+            Self::Interrupted => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unsupported { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Auth(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -232,6 +257,7 @@ impl Error {
         };
         match self {
             Self::Unauthorized { challenge, .. } => put(header::WWW_AUTHENTICATE, &challenge.render()),
+            Self::BadCredentials(_) => put(header::WWW_AUTHENTICATE, "Basic realm=\"smartregistry\""),
             Self::Unsupported { allow, .. } => put(header::ALLOW, allow),
             Self::OutOfOrder { received, location, .. } => {
                 put(header::LOCATION, location);

@@ -1,11 +1,18 @@
 //! The OCI registry.
 
+mod access;
+mod catalog;
 mod config;
 mod error;
+mod gc;
 mod handler;
 mod hash;
 pub mod names;
+mod registry;
 mod session;
+mod store;
+mod verify;
 mod wire;
 
 pub use config::{DeleteConfig, OciConfig};
+pub use registry::OciRegistry;

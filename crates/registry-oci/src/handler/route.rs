@@ -78,6 +78,7 @@ impl Route {
     }
 
     /// The repository, where the route has one.
+    #[cfg(test)]
     pub(crate) fn repository(&self) -> Option<&RepositoryName> {
         match self {
             Self::Ping | Self::Token | Self::Catalog => None,

@@ -40,14 +40,6 @@ impl Actions {
         }
     }
 
-    pub(crate) fn intersection(self, other: Self) -> Self {
-        Self {
-            pull: self.pull && other.pull,
-            push: self.push && other.push,
-            delete: self.delete && other.delete,
-        }
-    }
-
     /// The names of the actions.
     pub(crate) fn names(self) -> Vec<&'static str> {
         [(self.pull, "pull"), (self.push, "push"), (self.delete, "delete")]
@@ -102,13 +94,6 @@ pub(crate) struct AccessEntry {
     /// For the catalog: the scopes that decide which repositories are listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) scopes: Vec<String>,
-}
-
-impl AccessEntry {
-    /// What the entry allows.
-    pub(crate) fn allowed(&self) -> Actions {
-        self.actions.iter().fold(Actions::default(), |all, action| all.union(Actions::parse(action)))
-    }
 }
 
 /// A token request's parameters, from the query (GET) or the form (POST).

@@ -1,0 +1,89 @@
+//! Blobs: read and deleted.
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use registry_core::{
+    Response,
+    hooks::Operation,
+    http::{ArtifactResponse, respond_artifact},
+    storage::StorageError,
+};
+
+use super::{CONTENT_DIGEST, Call, digest_value, empty, etag};
+use crate::{
+    access::Need,
+    error::Error,
+    names::{Digest, RepositoryName},
+};
+
+/// `GET` and `HEAD /v2/<name>/blobs/<digest>`.
+pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &Digest) -> Result<Response, Error> {
+    let caller = call.registry.admit(call.parts, call.base, name, Need::Pull, None).await?;
+    let store = &call.registry.store;
+    let Some(blob) = store.blob(name, digest).await? else {
+        return Err(Error::BlobUnknown { digest: digest.clone() });
+    };
+    let event = || {
+        store
+            .store()
+            .event(Operation::Get, &store.link_key(name, digest), &caller.actor)
+            .package(name.as_str())
+            .digest(digest.as_str())
+            .size(blob.size)
+            .content_type("application/octet-stream")
+    };
+    let permit = store.store().permit_with(event).await?;
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(CONTENT_DIGEST, digest_value(digest));
+    // What a digest names never changes; who may see it does.
+    let cache = if caller.is_authenticated() {
+        HeaderValue::from_static("private, max-age=31536000, immutable")
+    } else {
+        HeaderValue::from_static("public, max-age=31536000, immutable")
+    };
+    headers.insert(header::CACHE_CONTROL, cache);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let artifact = ArtifactResponse {
+        size: blob.size,
+        etag: etag(digest),
+        content_type: HeaderValue::from_static("application/octet-stream"),
+        modified: None,
+        headers,
+    };
+    let data = store.store().clone();
+    let answered =
+        respond_artifact(call.parts, artifact, move |range| blob.clone().open(data.clone(), range)).await;
+    let response = match answered {
+        // The blob was collected between its look-up and now.
+        Err(StorageError::Missing { key }) => {
+            tracing::error!(key = %key, "data of a blob is missing");
+            return Err(Error::BlobUnknown { digest: digest.clone() });
+        }
+        answered => answered?,
+    };
+    store.store().finish(permit).await;
+    if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+        let mut error = Error::RangeUnsatisfiable.render(false);
+        if let Some(range) = response.headers().get(header::CONTENT_RANGE) {
+            error.headers_mut().insert(header::CONTENT_RANGE, range.clone());
+        }
+        return Ok(error);
+    }
+    Ok(response)
+}
+
+/// `DELETE /v2/<name>/blobs/<digest>`: takes it out of this repository only.
+pub(super) async fn delete(
+    call: &Call<'_>,
+    name: &RepositoryName,
+    digest: &Digest,
+) -> Result<Response, Error> {
+    let caller = call.registry.admit(call.parts, call.base, name, Need::Delete, None).await?;
+    if !call.registry.config.delete.blobs {
+        return Err(Error::Unsupported { what: "blobs cannot be deleted here", allow: "GET, HEAD" });
+    }
+    if call.registry.store.delete_blob(name, digest, &caller.actor).await? {
+        Ok(empty(StatusCode::ACCEPTED))
+    } else {
+        Err(Error::BlobUnknown { digest: digest.clone() })
+    }
+}

@@ -1,2 +1,60 @@
-//! The server.
-fn main() {}
+//! The server `smartregistry`: configuration, command line, listener, log and metrics around the library of the same
+//! name. docs/configuration.md and docs/operations.md say how it is used.
+
+mod assemble;
+mod cli;
+mod commands;
+mod config;
+mod exit;
+mod forwarded;
+mod front;
+mod log;
+mod metrics;
+mod net;
+mod pages;
+mod request_id;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    cli::{Cli, Command},
+    exit::Failure,
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    if let Some(flag) = cli.misplaced() {
+        return Err(Failure::usage(format!("{flag} is for serving; this command does not serve")));
+    }
+    let overrides = cli.overrides();
+    match cli.command {
+        None | Some(Command::Serve(_)) => serve::run(&overrides),
+        Some(Command::Completions { shell }) => commands::completions::print(shell),
+        Some(Command::CheckConfig(_)) => commands::check_config::run(&overrides),
+        Some(Command::Token(token)) => {
+            commands::on_store(&overrides, async |store| commands::token::run(store, token).await)
+        }
+        Some(Command::User(user)) => {
+            commands::on_store(&overrides, async |store| commands::user::run(store, user).await)
+        }
+        Some(Command::Gc(gc)) => {
+            commands::on_store(&overrides, async |store| commands::gc::run(store, gc).await)
+        }
+        Some(Command::Verify) => {
+            commands::on_store(&overrides, async |store| commands::verify::run(store).await)
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! `check-config`.
+
+use std::fmt::Write as _;
+
+use super::output;
+use crate::{
+    config::{self, Config, Overrides},
+    exit::Failure,
+    net::tls,
+};
+
+/// Checks the configuration, certificates included, and says what it comes to. Nothing is opened or changed.
+pub(crate) fn run(overrides: &Overrides) -> Result<(), Failure> {
+    let config = config::load(overrides)?;
+    if let Some(tls) = &config.tls {
+        tls::load(tls).map_err(|e| Failure::while_doing("[tls]", &e))?;
+    }
+    output::print(&describe(&config))
+}
+
+fn describe(config: &Config) -> String {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let mut out =
+        format!("listen      {scheme}://{}\nstorage     {}\n", config.listen, config.storage.location);
+    // Writing to a string cannot fail, here and below.
+    if let Some(url) = &config.public_url {
+        let _ = writeln!(out, "public url  {url}");
+    }
+    for instance in &config.instances {
+        let paths: Vec<&str> = instance.base_paths.iter().map(|b| b.as_str()).collect();
+        let _ =
+            write!(out, "registry    {} ({}) at {}", instance.name, instance.protocol, paths.join(" and "));
+        let _ = match &instance.host {
+            Some(host) => writeln!(out, " on {host}"),
+            None => writeln!(out),
+        };
+    }
+    out.push_str("The configuration is good.\n");
+    out
+}

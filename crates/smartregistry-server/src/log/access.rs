@@ -1,0 +1,206 @@
+//! The access log: one line a request, written when its answer has been sent.
+
+use std::{io::Write, net::IpAddr, time::Duration};
+
+use http::{Method, StatusCode};
+
+use super::Sink;
+
+/// What is told of a request.
+#[derive(Debug)]
+pub(crate) struct Access<'a> {
+    /// The request's id, as the client got it in `X-Request-Id`.
+    pub(crate) request_id: &'a str,
+    /// The client's address.
+    pub(crate) client: IpAddr,
+    /// The user's name, or `anonymous`.
+    pub(crate) actor: &'a str,
+    /// The protocol, or `server` for the server's own pages.
+    pub(crate) protocol: &'a str,
+    /// The request's method.
+    pub(crate) method: &'a Method,
+    /// The request's path without its query, which may hold secrets.
+    pub(crate) path: &'a str,
+    /// The answer's status; 499 where the client went away before there was one.
+    pub(crate) status: StatusCode,
+    /// How many bytes of the answer's body were sent.
+    pub(crate) bytes: u64,
+    /// From the request's headers to the end of the answer's body.
+    pub(crate) duration: Duration,
+}
+
+/// Writes access lines in one of the two forms.
+#[derive(Debug, Clone)]
+pub(crate) struct AccessLog {
+    sink: Sink,
+    json: bool,
+}
+
+impl AccessLog {
+    /// A log of JSON objects or of text for people.
+    pub(crate) fn new(sink: Sink, json: bool) -> Self {
+        AccessLog { sink, json }
+    }
+
+    /// Appends the line of a request.
+    pub(crate) fn write(&self, access: &Access<'_>) {
+        self.sink.line(|out, now| if self.json { json(out, now, access) } else { human(out, now, access) });
+    }
+}
+
+fn json(out: &mut Vec<u8>, now: &str, access: &Access<'_>) {
+    out.extend_from_slice(b"{\"timestamp\":\"");
+    out.extend_from_slice(now.as_bytes());
+    out.extend_from_slice(
+        b"\",\"level\":\"INFO\",\"target\":\"access\",\"message\":\"request\",\"request_id\":\"",
+    );
+    escape(out, access.request_id);
+    // Writing to a vector cannot fail, here and below.
+    let _ = write!(out, "\",\"client\":\"{}\",\"actor\":\"", access.client);
+    escape(out, access.actor);
+    out.extend_from_slice(b"\",\"protocol\":\"");
+    out.extend_from_slice(access.protocol.as_bytes());
+    out.extend_from_slice(b"\",\"method\":\"");
+    out.extend_from_slice(access.method.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"path\":\"");
+    masked(access.path, |part| escape(out, part));
+    let micros = access.duration.as_micros();
+    let _ = writeln!(
+        out,
+        "\",\"status\":{},\"bytes\":{},\"duration_ms\":{}.{:03}}}",
+        access.status.as_u16(),
+        access.bytes,
+        micros / 1000,
+        micros % 1000
+    );
+}
+
+fn human(out: &mut Vec<u8>, now: &str, access: &Access<'_>) {
+    let time = now.get(11..).unwrap_or(now).trim_end_matches('Z');
+    let _ = write!(out, "{time} {} {} ", access.status.as_u16(), access.method);
+    masked(access.path, |part| printable(out, part));
+    let micros = access.duration.as_micros();
+    let _ = writeln!(
+        out,
+        "  {} B in {}.{:03} ms  {} {} {} {}",
+        access.bytes,
+        micros / 1000,
+        micros % 1000,
+        access.protocol,
+        access.actor,
+        access.client,
+        access.request_id
+    );
+}
+
+/// Segments after which a path holds a secret: a token, or the session of a web login.
+const BEFORE_SECRETS: [&str; 3] = ["/-/user/token/", "/tokens/token/", "/-/v1/login/done/"];
+
+/// Gives the path in pieces, with asterisks for the segment that is a secret.
+fn masked(path: &str, mut piece: impl FnMut(&str)) {
+    // Only npm's own endpoints hold secrets in paths, and all of them have this.
+    if !path.contains("/-/") {
+        return piece(path);
+    }
+    let found = BEFORE_SECRETS.iter().filter_map(|mark| path.find(mark).map(|at| at + mark.len())).min();
+    match found.and_then(|at| path.split_at_checked(at)) {
+        Some((before, secret)) => {
+            piece(before);
+            piece("***");
+            piece(secret.find('/').and_then(|at| secret.get(at..)).unwrap_or(""));
+        }
+        None => piece(path),
+    }
+}
+
+/// Appends text as it stands within a JSON string.
+fn escape(out: &mut Vec<u8>, text: &str) {
+    let bytes = text.as_bytes();
+    if bytes.iter().all(|b| *b >= 0x20 && *b != b'"' && *b != b'\\') {
+        out.extend_from_slice(bytes);
+        return;
+    }
+    for &byte in bytes {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            0..0x20 => {
+                let _ = write!(out, "\\u{byte:04x}");
+            }
+            _ => out.push(byte),
+        }
+    }
+}
+
+/// Appends text without what would change a terminal.
+fn printable(out: &mut Vec<u8>, text: &str) {
+    let shown = text.bytes().map(|b| if b.is_ascii_control() { b'?' } else { b });
+    out.extend(shown);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn access<'a>(method: &'a Method, path: &'a str, actor: &'a str) -> Access<'a> {
+        Access {
+            request_id: "abc-1",
+            client: "127.0.0.1".parse().unwrap(),
+            actor,
+            protocol: "npm",
+            method,
+            path,
+            status: StatusCode::CREATED,
+            bytes: 123,
+            duration: Duration::from_micros(1_005),
+        }
+    }
+
+    fn json_of(path: &str, actor: &str) -> serde_json::Value {
+        let mut out = Vec::new();
+        json(&mut out, "2026-01-31T12:00:00.123Z", &access(&Method::PUT, path, actor));
+        assert_eq!(out.pop(), Some(b'\n'));
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn a_json_line_has_every_field() {
+        let expect = serde_json::json!({
+            "timestamp": "2026-01-31T12:00:00.123Z", "level": "INFO", "target": "access", "message": "request",
+            "request_id": "abc-1", "client": "127.0.0.1", "actor": "alice", "protocol": "npm", "method": "PUT",
+            "path": "/npm/@acme%2fhello", "status": 201, "bytes": 123, "duration_ms": 1.005,
+        });
+        assert_eq!(json_of("/npm/@acme%2fhello", "alice"), expect);
+    }
+
+    #[test]
+    fn a_human_line_is_one_line() {
+        let mut out = Vec::new();
+        human(&mut out, "2026-01-31T12:00:00.123Z", &access(&Method::GET, "/npm/lib", "alice"));
+        let expect = "12:00:00.123 201 GET /npm/lib  123 B in 1.005 ms  npm alice 127.0.0.1 abc-1\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expect);
+    }
+
+    #[test]
+    fn secrets_in_paths_are_masked() {
+        for (path, expect) in [
+            ("/npm/-/user/token/npm_s3cr3t", "/npm/-/user/token/***"),
+            ("/npm/-/npm/v1/tokens/token/s3cr3t", "/npm/-/npm/v1/tokens/token/***"),
+            ("/npm/-/v1/login/done/s3cr3t/x", "/npm/-/v1/login/done/***/x"),
+            ("/npm/-/user/token/", "/npm/-/user/token/***"),
+            ("/npm/-/whoami", "/npm/-/whoami"),
+            ("/v2/user/token/manifests/x", "/v2/user/token/manifests/x"),
+        ] {
+            assert_eq!(json_of(path, "a")["path"], expect);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_and_actor_make_valid_json(path in "\\PC{0,40}", actor in ".{0,20}") {
+            let line = json_of(&path, &actor);
+            prop_assert_eq!(line["actor"].as_str(), Some(actor.as_str()));
+        }
+    }
+}

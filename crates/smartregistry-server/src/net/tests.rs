@@ -1,0 +1,232 @@
+//! The listener against clients that are slow, many, or gone, over real sockets.
+
+use std::time::Instant;
+
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use smartregistry::core::Body;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+    task::JoinHandle,
+};
+
+use super::*;
+
+/// Answers with the length of the request's body, after a pause where the path asks for one.
+#[derive(Clone)]
+struct Length;
+
+impl Handler for Length {
+    type Body = Guarded;
+
+    fn handle(
+        self,
+        _: SocketAddr,
+        _: bool,
+        guard: InFlight,
+        request: Request<Body>,
+    ) -> impl Future<Output = Response<Guarded>> + Send + 'static {
+        async move {
+            if let Some(ms) = request.uri().path().strip_prefix("/wait/") {
+                sleep(Duration::from_millis(ms.parse().unwrap())).await;
+            }
+            let text = match request.into_body().collect().await {
+                Ok(body) => body.to_bytes().len().to_string(),
+                Err(_) => "cut".to_owned(),
+            };
+            Response::new(Guarded { body: Body::from(text), _guard: guard })
+        }
+    }
+}
+
+/// A body that keeps its request in flight, as the front's does.
+struct Guarded {
+    body: Body,
+    _guard: InFlight,
+}
+
+impl http_body::Body for Guarded {
+    type Data = bytes::Bytes;
+    type Error = smartregistry::core::BodyError;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+        std::pin::Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn limits() -> Limits {
+    Limits {
+        uploads: None,
+        connections: 8,
+        header_timeout: Duration::from_millis(400),
+        body_timeout: Duration::from_millis(400),
+        write_timeout: Duration::from_millis(400),
+    }
+}
+
+struct Running {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<bool>,
+}
+
+async fn start(limits: Limits, grace: Duration) -> Running {
+    let tls = Arc::new(ArcSwapOption::empty());
+    let server = Server::bind("127.0.0.1:0", limits, tls).await.unwrap();
+    let address = server.address().unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let server = tokio::spawn(server.run(Length, stopped, grace));
+    Running { address, stop, server }
+}
+
+async fn connect(running: &Running) -> TcpStream {
+    TcpStream::connect(running.address).await.unwrap()
+}
+
+/// All that comes until the server closes.
+async fn rest(mut stream: TcpStream) -> String {
+    let mut text = Vec::new();
+    // A reset ends what comes as well as a close does.
+    let _ = timeout(Duration::from_secs(20), stream.read_to_end(&mut text)).await.expect("the server closes");
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[tokio::test]
+async fn silence_and_dribbled_headers_are_cut() {
+    let running = start(limits(), Duration::ZERO).await;
+    let silent = connect(&running).await;
+    let mut dribbling = connect(&running).await;
+    let mut pretending = connect(&running).await;
+    let began = Instant::now();
+    let dribble = tokio::spawn(async move {
+        // One byte of a header now and then, for ever, and the same with the opening words of HTTP/2.
+        let h1 = b"GET / HTTP/1.1\r\nx: ".iter().chain(std::iter::repeat(&b'a'));
+        let h2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".iter();
+        let mut h2 = h2.chain(std::iter::repeat(&b'\0'));
+        for byte in h1 {
+            sleep(Duration::from_millis(50)).await;
+            let one = dribbling.write_all(&[*byte]).await;
+            let two = pretending.write_all(&[*h2.next().unwrap()]).await;
+            if one.is_err() && two.is_err() {
+                break;
+            }
+        }
+    });
+    assert_eq!(rest(silent).await, "");
+    timeout(Duration::from_secs(20), dribble).await.expect("both are cut").unwrap();
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_slow_honest_upload_survives() {
+    let running = start(limits(), Duration::ZERO).await;
+    let mut stream = connect(&running).await;
+    stream
+        .write_all(b"PUT / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 8192\r\n\r\n")
+        .await
+        .unwrap();
+    // Longer in all than every timeout, but a KiB comes well within each.
+    for _ in 0..16 {
+        sleep(Duration::from_millis(100)).await;
+        stream.write_all(&[b'x'; 512]).await.unwrap();
+    }
+    assert!(rest(stream).await.ends_with("\r\n\r\n8192"));
+}
+
+#[tokio::test]
+async fn a_dribbled_body_is_cut() {
+    let running = start(limits(), Duration::ZERO).await;
+    let mut stream = connect(&running).await;
+    stream.write_all(b"PUT / HTTP/1.1\r\nhost: x\r\ncontent-length: 8192\r\n\r\n").await.unwrap();
+    let (mut from, mut into) = stream.into_split();
+    let writer = tokio::spawn(async move {
+        while into.write_all(b"x").await.is_ok() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let mut text = String::new();
+    let _ =
+        timeout(Duration::from_secs(20), from.read_to_string(&mut text)).await.expect("the server closes");
+    assert!(text.contains("cut"), "{text}");
+    writer.abort();
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_not_idleness() {
+    let running = start(limits(), Duration::ZERO).await;
+    let mut stream = connect(&running).await;
+    stream.write_all(b"GET /wait/1500 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    assert!(rest(stream).await.ends_with("\r\n\r\n0"));
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_between_requests_for_a_while() {
+    let running = start(limits(), Duration::ZERO).await;
+    let mut stream = connect(&running).await;
+    for _ in 0..3 {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = [0; 512];
+        let length = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..length].ends_with(b"\r\n\r\n0"));
+        sleep(Duration::from_millis(200)).await;
+    }
+    let began = Instant::now();
+    assert_eq!(rest(stream).await, "");
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn more_connections_than_the_limit_wait_for_their_turn() {
+    let limits = Limits { connections: 2, ..limits() };
+    let running = start(limits, Duration::ZERO).await;
+    let request = b"GET /wait/300 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let (done, mut order) = mpsc::unbounded_channel();
+    let began = Instant::now();
+    for _ in 0..6 {
+        let mut stream = connect(&running).await;
+        let done = done.clone();
+        tokio::spawn(async move {
+            stream.write_all(request).await.unwrap();
+            done.send(rest(stream).await).unwrap();
+        });
+    }
+    for _ in 0..6 {
+        assert!(order.recv().await.unwrap().ends_with("\r\n\r\n0"));
+    }
+    // Two at a time, three times.
+    assert!(began.elapsed() >= Duration::from_millis(900), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_stop_lets_requests_in_flight_end_and_refuses_new_ones() {
+    let running = start(limits(), Duration::from_secs(10)).await;
+    let mut busy = connect(&running).await;
+    let idle = connect(&running).await;
+    busy.write_all(b"GET /wait/600 HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    sleep(Duration::from_millis(200)).await;
+    running.stop.send(true).unwrap();
+    assert_eq!(rest(idle).await, "");
+    assert!(TcpStream::connect(running.address).await.is_err());
+    assert!(rest(busy).await.ends_with("\r\n\r\n0"));
+    assert!(running.server.await.unwrap(), "all requests ended");
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_longer_than_its_grace() {
+    let running = start(limits(), Duration::from_millis(300)).await;
+    let mut busy = connect(&running).await;
+    busy.write_all(b"GET /wait/60000 HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    sleep(Duration::from_millis(100)).await;
+    let began = Instant::now();
+    running.stop.send(true).unwrap();
+    assert!(!running.server.await.unwrap(), "a request is still in flight");
+    assert!(began.elapsed() < Duration::from_secs(5));
+}

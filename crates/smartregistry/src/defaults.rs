@@ -1,0 +1,53 @@
+//! The registries that there are where nobody says which.
+
+use std::sync::Arc;
+
+use registry_core::{BasePath, Instance, InstanceName, Protocol};
+
+use crate::builder::Make;
+
+/// One registry of each protocol that is compiled in.
+pub(crate) fn registries() -> Vec<Make> {
+    let mut all: Vec<Make> = Vec::new();
+    #[cfg(feature = "npm")]
+    all.push(Box::new(|services| {
+        let instance = default_instance(Protocol::Npm);
+        Arc::new(registry_npm::NpmRegistry::new(instance, services, registry_npm::NpmConfig::default()))
+    }));
+    all
+}
+
+/// A protocol's default registry: named as the protocol, at its usual base paths.
+pub fn default_instance(protocol: Protocol) -> Instance {
+    Instance::new(InstanceName::from(protocol), protocol, default_base_paths(protocol))
+}
+
+/// Where a protocol's default registry is reached.
+pub fn default_base_paths(protocol: Protocol) -> Vec<BasePath> {
+    let texts: &[&str] = match protocol {
+        Protocol::Cargo => &["/cargo"],
+        Protocol::Composer => &["/composer"],
+        Protocol::Maven => &["/maven"],
+        Protocol::Npm => &["/npm"],
+        Protocol::Oci => &["/v2", "/oci"],
+        Protocol::Pypi => &["/simple", "/pypi"],
+        Protocol::Rubygems => &["/rubygems"],
+    };
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_protocol_has_its_usual_place() {
+        for protocol in Protocol::ALL {
+            let instance = default_instance(protocol);
+            assert!(instance.is_default());
+            assert!(!instance.base_paths.is_empty(), "{protocol}");
+        }
+        let paths = default_base_paths(Protocol::Oci);
+        assert_eq!(paths.iter().map(BasePath::as_str).collect::<Vec<_>>(), ["/v2", "/oci"]);
+    }
+}

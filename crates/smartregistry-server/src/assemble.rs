@@ -13,6 +13,7 @@ use smartregistry::{
         storage::{ProcessRole, Storage, StorageOptions},
     },
     npm::NpmRegistry,
+    oci::OciRegistry,
 };
 
 use crate::{
@@ -100,7 +101,7 @@ fn auth_options(config: &Config, admin_token: Option<SecretString>) -> AuthOptio
         config.instances.iter().filter_map(|i| Some((i.name.clone(), i.anonymous.clone()?))).collect();
     options.signup = config.auth.signup.then(ScopeSet::nothing);
     options.admin_token = admin_token;
-    options.jwt_secret = config.auth.jwt_secret.clone();
+    options.jwt_secret.clone_from(&config.auth.jwt_secret);
     options.max_staleness = config.auth.max_staleness;
     options
 }
@@ -128,7 +129,9 @@ async fn registries(
             Settings::Npm(npm) => {
                 builder.registry(|services| NpmRegistry::new(instance, at_its_url(services), npm))
             }
-            Settings::Oci(_) => continue,
+            Settings::Oci(oci) => {
+                builder.registry(|services| OciRegistry::new(instance, at_its_url(services), oci))
+            }
         };
     }
     builder.build().await.map_err(|e| Failure::while_doing("cannot start the registries", &e))

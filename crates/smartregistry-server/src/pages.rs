@@ -67,9 +67,10 @@ pub(crate) fn index<'a>(
                 Some(host) => with_host(&origin, host),
                 None => origin,
             };
-            let title = match instance.is_default() {
-                true => instance.protocol.to_string(),
-                false => format!("{} ({})", instance.name, instance.protocol),
+            let title = if instance.is_default() {
+                instance.protocol.to_string()
+            } else {
+                format!("{} ({})", instance.name, instance.protocol)
             };
             (title, registry.client_settings(&format!("{origin}{base}")))
         })

@@ -49,10 +49,9 @@ pub(crate) fn run(overrides: &Overrides) -> Result<(), Failure> {
 
 async fn serve(overrides: &Overrides, config: Config, log: &Log) -> Result<(), Failure> {
     let mut signals = Signals::new().map_err(|e| Failure::while_doing("cannot wait for signals", &e))?;
-    let metrics = match config.metrics.enabled {
-        true => Some(metrics::install().map_err(|e| Failure::while_doing("cannot keep metrics", &e))?),
-        false => None,
-    };
+    // Before the store is opened: some of its counters are looked up once.
+    let metrics = config.metrics.enabled.then(metrics::install).transpose();
+    let metrics = metrics.map_err(|e| Failure::while_doing("cannot keep metrics", &e))?;
     let tls = Arc::new(ArcSwapOption::<ServerConfig>::empty());
     if let Some(files) = &config.tls {
         tls.store(Some(tls::load(files).map_err(|e| Failure::while_doing("[tls]", &e))?));
@@ -96,11 +95,8 @@ async fn serve(overrides: &Overrides, config: Config, log: &Log) -> Result<(), F
     let mut grace = config.shutdown_timeout;
     let serving = tokio::spawn(server.run(front.clone(), stopped, grace));
     let mut reloader = reload::Reloader::new(overrides, config, opened, front, tls);
-    loop {
-        match signals.next().await {
-            Signal::Reload => grace = reloader.reload(log).await,
-            Signal::Stop => break,
-        }
+    while signals.next().await == Signal::Reload {
+        grace = reloader.reload(log).await;
     }
     tracing::info!(
         grace_seconds = grace.as_secs(),

@@ -3,6 +3,8 @@
 //!
 //! `cargo run --example custom_auth`
 
+#![expect(clippy::print_stdout, reason = "an example tells what it does")]
+
 use std::{net::IpAddr, sync::Arc};
 
 use sha2::{Digest, Sha256};

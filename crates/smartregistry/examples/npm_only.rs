@@ -4,6 +4,8 @@
 //!
 //! `cargo run --example npm_only --no-default-features --features npm`
 
+#![expect(clippy::print_stdout, reason = "an example tells what it does")]
+
 use std::sync::Arc;
 
 use smartregistry::{

@@ -14,6 +14,11 @@ pub(crate) fn registries() -> Vec<Make> {
         let instance = default_instance(Protocol::Npm);
         Arc::new(registry_npm::NpmRegistry::new(instance, services, registry_npm::NpmConfig::default()))
     }));
+    #[cfg(feature = "oci")]
+    all.push(Box::new(|services| {
+        let instance = default_instance(Protocol::Oci);
+        Arc::new(registry_oci::OciRegistry::new(instance, services, registry_oci::OciConfig::default()))
+    }));
     all
 }
 

@@ -18,7 +18,15 @@ pub(crate) struct Router {
     /// Those bound to a host first, and the longer path before the shorter, so that the first match wins.
     routes: Vec<Route>,
     /// Prefixes at the root that belong to one registry beside its base paths, longest first.
-    aliases: Vec<(Option<Box<str>>, &'static str, Arc<dyn PackageRegistry>)>,
+    aliases: Vec<Alias>,
+}
+
+/// A prefix at the root that belongs to a registry.
+struct Alias {
+    /// As in [`Route`].
+    host: Option<Box<str>>,
+    prefix: &'static str,
+    registry: Arc<dyn PackageRegistry>,
 }
 
 /// Two registries at one place.
@@ -36,7 +44,7 @@ impl Router {
     /// The router of some registries.
     pub(crate) fn new(registries: &[Arc<dyn PackageRegistry>]) -> Result<Self, Clash> {
         let mut routes: Vec<Route> = Vec::new();
-        let mut aliases = Vec::new();
+        let mut aliases: Vec<Alias> = Vec::new();
         for registry in registries {
             let instance = registry.instance();
             let host: Option<Box<str>> = instance.host.as_ref().map(|h| h.to_ascii_lowercase().into());
@@ -52,13 +60,13 @@ impl Router {
             }
             // Only a protocol's default registry, or one with a host of its own, may answer at the root.
             if instance.is_default() || host.is_some() {
-                for alias in registry.root_aliases() {
-                    aliases.push((host.clone(), *alias, Arc::clone(registry)));
+                for prefix in registry.root_aliases() {
+                    aliases.push(Alias { host: host.clone(), prefix, registry: Arc::clone(registry) });
                 }
             }
         }
         routes.sort_by_key(|r| (r.host.is_none(), std::cmp::Reverse(r.base.as_str().len())));
-        aliases.sort_by_key(|(host, alias, _)| (host.is_none(), std::cmp::Reverse(alias.len())));
+        aliases.sort_by_key(|a| (a.host.is_none(), std::cmp::Reverse(a.prefix.len())));
         Ok(Router { routes, aliases })
     }
 
@@ -72,11 +80,8 @@ impl Router {
             found.map(|r| &r.registry)
         };
         let by_alias = || {
-            let found = self
-                .aliases
-                .iter()
-                .find(|(bound, alias, _)| here(bound.as_deref()) && path.starts_with(alias));
-            found.map(|(_, _, registry)| registry)
+            let found = self.aliases.iter().find(|a| here(a.host.as_deref()) && path.starts_with(a.prefix));
+            found.map(|a| &a.registry)
         };
         by_base().or_else(by_alias)
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use smartregistry::BasePath;
+
 use super::output;
 use crate::{
     config::{self, Config, Overrides},
@@ -27,7 +29,7 @@ fn describe(config: &Config) -> String {
         let _ = writeln!(out, "public url  {url}");
     }
     for instance in &config.instances {
-        let paths: Vec<&str> = instance.base_paths.iter().map(|b| b.as_str()).collect();
+        let paths: Vec<&str> = instance.base_paths.iter().map(BasePath::as_str).collect();
         let _ =
             write!(out, "registry    {} ({}) at {}", instance.name, instance.protocol, paths.join(" and "));
         let _ = match &instance.host {

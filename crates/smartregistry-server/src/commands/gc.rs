@@ -26,5 +26,5 @@ pub(crate) async fn run(store: &Opened, command: Gc) -> Result<(), Failure> {
 
 /// A line for each thing removed since the last call.
 fn lines(run: &GcRun, verb: &str) -> String {
-    run.report.take_lines().iter().map(|what| format!("{verb} {what}\n")).collect()
+    output::lines(run.report.take_lines().iter().map(|what| format!("{verb} {what}")))
 }

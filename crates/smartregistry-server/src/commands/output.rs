@@ -15,6 +15,15 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Some lines as one text.
+pub(crate) fn lines<L: AsRef<str>>(lines: impl Iterator<Item = L>) -> String {
+    lines.fold(String::new(), |mut text, line| {
+        text.push_str(line.as_ref());
+        text.push('\n');
+        text
+    })
+}
+
 /// Lays rows out in columns, two spaces apart. The last column is not padded.
 pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);

@@ -36,14 +36,14 @@ pub(crate) async fn show<T>(what: &str, report: &Report, work: impl Future<Outpu
 fn counts(report: &Report) -> String {
     let (removed, bytes) = report.removed_count();
     let faults = report.faults().len();
-    let mut text = format!("{} examined", report.examined_count());
+    let mut parts = vec![format!("{} examined", report.examined_count())];
     if removed > 0 {
-        text.push_str(&format!(", {removed} to remove ({bytes} bytes)"));
+        parts.push(format!("{removed} to remove ({bytes} bytes)"));
     }
     if faults > 0 {
-        text.push_str(&format!(", {faults} faults"));
+        parts.push(format!("{faults} faults"));
     }
-    text
+    parts.join(", ")
 }
 
 #[cfg(test)]

@@ -13,9 +13,8 @@ pub(crate) async fn run(store: &Opened) -> Result<(), Failure> {
         let name = registry.instance().name.as_str();
         let result = progress::show(name, &run.report, registry.verify(&run)).await;
         let faults = run.report.faults();
-        let lines: String = faults.iter().skip(told).map(|fault| format!("{fault}\n")).collect();
+        output::print(&output::lines(faults.iter().skip(told)))?;
         told = faults.len();
-        output::print(&lines)?;
         result.map_err(|e| Failure::while_doing(format!("cannot verify {name}"), &e))?;
     }
     let examined = run.report.examined_count();

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
+use smartregistry::BasePath;
 
 use super::*;
 
@@ -43,7 +44,7 @@ fn nothing_at_all_is_the_documented_default() {
     let places: Vec<(&str, Vec<&str>)> = config
         .instances
         .iter()
-        .map(|i| (i.name.as_str(), i.base_paths.iter().map(|b| b.as_str()).collect()))
+        .map(|i| (i.name.as_str(), i.base_paths.iter().map(BasePath::as_str).collect()))
         .collect();
     assert_eq!(places, [("npm", vec!["/npm"]), ("oci", vec!["/v2", "/oci"])]);
 }

@@ -289,7 +289,9 @@ mod tests {
                 })
             })
             .collect();
-        threads.into_iter().for_each(|t| t.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         writer.close();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 4000);

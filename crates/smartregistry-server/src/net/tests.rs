@@ -20,23 +20,21 @@ struct Length;
 impl Handler for Length {
     type Body = Guarded;
 
-    fn handle(
+    async fn handle(
         self,
         _: SocketAddr,
         _: bool,
         guard: InFlight,
         request: Request<Body>,
-    ) -> impl Future<Output = Response<Guarded>> + Send + 'static {
-        async move {
-            if let Some(ms) = request.uri().path().strip_prefix("/wait/") {
-                sleep(Duration::from_millis(ms.parse().unwrap())).await;
-            }
-            let text = match request.into_body().collect().await {
-                Ok(body) => body.to_bytes().len().to_string(),
-                Err(_) => "cut".to_owned(),
-            };
-            Response::new(Guarded { body: Body::from(text), _guard: guard })
+    ) -> Response<Guarded> {
+        if let Some(ms) = request.uri().path().strip_prefix("/wait/") {
+            sleep(Duration::from_millis(ms.parse().unwrap())).await;
         }
+        let text = match request.into_body().collect().await {
+            Ok(body) => body.to_bytes().len().to_string(),
+            Err(_) => "cut".to_owned(),
+        };
+        Response::new(Guarded { body: Body::from(text), _guard: guard })
     }
 }
 

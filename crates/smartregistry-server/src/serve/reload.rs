@@ -10,6 +10,7 @@ use super::refuse;
 use crate::{
     assemble::{self, Opened},
     config::{self, Config, Overrides},
+    exit::Failure,
     front::{Front, Live},
     log::Log,
     net::tls,
@@ -53,7 +54,7 @@ impl Reloader {
     async fn try_reload(&mut self, log: &Log) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let config = config::load(&self.overrides)?;
         let certificate = config.tls.as_ref().map(tls::load).transpose()?;
-        let opened = assemble::reopen(&self.opened, &config).await.map_err(|e| e.into_message())?;
+        let opened = assemble::reopen(&self.opened, &config).await.map_err(Failure::into_message)?;
         log.reload(&config.log)?;
         // From here on nothing can fail.
         if self.config.tls.is_some()

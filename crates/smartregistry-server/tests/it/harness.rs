@@ -213,17 +213,18 @@ impl Server {
 
     /// The first lines of a request, up to the empty one.
     pub(crate) fn head(&self, method: &str, path: &str, headers: &[(&str, &str)], length: usize) -> String {
-        let mut head = format!("{method} {path} HTTP/1.1\r\n");
+        let mut head = vec![format!("{method} {path} HTTP/1.1")];
         if !headers.iter().any(|(name, _)| *name == "host") {
-            head.push_str(&format!("host: {}\r\n", self.address));
+            head.push(format!("host: {}", self.address));
         }
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.push(format!("{name}: {value}"));
         }
         if length > 0 {
-            head.push_str(&format!("content-length: {length}\r\n"));
+            head.push(format!("content-length: {length}"));
         }
-        head + "connection: close\r\n\r\n"
+        head.push("connection: close\r\n\r\n".to_owned());
+        head.join("\r\n")
     }
 }
 

@@ -101,6 +101,12 @@ async fn it_is_a_service_of_every_body() {
     assert_eq!(text(registry.call(text_body).await.unwrap()).await, "one /a 3");
 }
 
+/// Hooks that agree to everything.
+#[derive(Debug)]
+struct Nothing;
+
+impl StorageHooks for Nothing {}
+
 #[tokio::test]
 async fn the_builder_names_what_is_wrong() {
     let build = |builder: smartregistry::Builder| async { builder.build().await.unwrap_err() };
@@ -111,10 +117,6 @@ async fn the_builder_names_what_is_wrong() {
     assert_eq!((first.as_str(), second.as_str()), ("one", "two"));
     let twins = builder().in_memory().registry(|_| echo("one", "/a")).registry(|_| echo("one", "/b"));
     assert!(matches!(build(twins).await, BuildError::Name(name) if name.as_str() == "one"));
-
-    #[derive(Debug)]
-    struct Nothing;
-    impl StorageHooks for Nothing {}
     let storage = Storage::memory(StorageOptions::default());
     let beside = builder().storage(storage).hooks(Arc::new(Nothing)).registry(|_| echo("one", "/a"));
     assert!(matches!(build(beside).await, BuildError::HooksBesideStorage));

@@ -48,9 +48,8 @@ impl Collector<'_> {
                 Step::Keep => {}
                 step => self.move_descriptor(&entry.key, &descriptor, step).await?,
             }
-            if !self.remove_blob_data(&entry.key, &descriptor).await? {
-                named.extend(descriptor.parts.iter().map(|part| part.key.clone()));
-            }
+            named.extend(descriptor.parts.iter().map(|part| part.key.clone()));
+            self.remove_blob_data(&entry.key, &descriptor).await?;
         }
         for entry in entries.iter().filter(|entry| !documents.contains(&entry.key)) {
             if !named.contains(&entry.key)
@@ -98,15 +97,15 @@ impl Collector<'_> {
         Ok(())
     }
 
-    /// A dead blob's data goes a grace later; says whether it goes.
+    /// A dead blob's data goes a grace later.
     async fn remove_blob_data(
         &self,
         key: &Key,
         descriptor: &Versioned<BlobDescriptor>,
-    ) -> Result<bool, StorageError> {
+    ) -> Result<(), StorageError> {
         let life = descriptor.life;
         if !life.is_dead() || descriptor.parts.is_empty() || !self.is_past(life.since, self.grace) {
-            return Ok(false);
+            return Ok(());
         }
         if !self.run.dry_run {
             let forget = move |draft: &mut Draft<BlobDescriptor>| {
@@ -118,11 +117,10 @@ impl Collector<'_> {
             };
             let forgotten = self.store.store().update(key, forget).await;
             if !forgotten.map_err(|error| storage_error(error.into()))?.0 {
-                return Ok(false);
+                return Ok(());
             }
         }
-        self.remove_data(&descriptor.parts).await?;
-        Ok(true)
+        self.remove_data(&descriptor.parts).await
     }
 
     /// Links whose blob has no owner: a mount or an upload died between its two writes and was never acknowledged.

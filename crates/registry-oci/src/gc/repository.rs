@@ -241,6 +241,7 @@ impl Collector<'_> {
             .flat_map(|manifest| manifest.named.iter().map(|named| &named.digest))
             .collect();
         let folder = repository.child().fixed("_blobs").build();
+        let name = self.store.repository_name(repository);
         let store = self.store.store();
         for child in store.children(&folder, None, usize::MAX).await? {
             let Some(digest) = digest_of(&child) else { continue };
@@ -252,7 +253,7 @@ impl Collector<'_> {
                 Step::Keep => {}
                 step => {
                     dies = step == Step::Bury;
-                    self.move_link(&key, &link, step).await?;
+                    self.move_link(&name, &key, &link, step).await?;
                 }
             }
             if link.inline.is_none() && !link.life.is_dead() && !dies {
@@ -262,7 +263,13 @@ impl Collector<'_> {
         Ok(())
     }
 
-    async fn move_link(&self, key: &Key, link: &Versioned<BlobLink>, step: Step) -> Result<(), StorageError> {
+    async fn move_link(
+        &self,
+        name: &str,
+        key: &Key,
+        link: &Versioned<BlobLink>,
+        step: Step,
+    ) -> Result<(), StorageError> {
         if step == Step::Bury {
             self.run.report.removed(key.as_str(), link.inline.as_ref().map_or(0, |bytes| bytes.len() as u64));
         }
@@ -289,6 +296,7 @@ impl Collector<'_> {
             self.store
                 .store()
                 .event(Operation::Delete, key, &self.actor)
+                .package(name)
                 .digest(link.digest.as_str())
                 .size(link.size)
         };

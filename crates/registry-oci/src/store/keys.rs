@@ -1,6 +1,6 @@
 //! Where everything lies.
 
-use registry_core::storage::Key;
+use registry_core::storage::{Key, decode_segment};
 
 use super::OciStore;
 use crate::{
@@ -32,6 +32,14 @@ impl OciStore {
 
     pub(crate) fn repository_key(&self, repository: &RepositoryName) -> Key {
         self.store.key().fixed("repositories").segments(repository.as_str()).build()
+    }
+
+    /// The name of the repository at a key; for a name with very long parts, the parts as they are in the key.
+    pub(crate) fn repository_name(&self, repository: &Key) -> String {
+        let root = self.repositories_key();
+        let below = repository.as_str().strip_prefix(root.as_str()).unwrap_or(repository.as_str());
+        let part = |part: &str| decode_segment(part).unwrap_or_else(|| part.to_owned());
+        below.trim_start_matches('/').split('/').map(part).collect::<Vec<_>>().join("/")
     }
 
     pub(crate) fn link_key(&self, repository: &RepositoryName, digest: &Digest) -> Key {

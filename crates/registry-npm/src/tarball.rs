@@ -386,8 +386,11 @@ fn number(field: &[u8]) -> Option<u64> {
     })
 }
 
+/// A key and its value in a pax header.
+type Record<'h> = (&'h [u8], &'h [u8]);
+
 /// The records of a pax header: `<length> <key>=<value>\n`.
-fn extended_records(mut bytes: &[u8]) -> Result<Vec<(&[u8], &[u8])>, TarballError> {
+fn extended_records(mut bytes: &[u8]) -> Result<Vec<Record<'_>>, TarballError> {
     const BAD: TarballError = TarballError::Malformed("an extended header cannot be read");
     let mut records = Vec::new();
     while !bytes.is_empty() && bytes.first() != Some(&0) {

@@ -33,12 +33,11 @@ pub(crate) async fn handle(registry: &NpmRegistry, request: Request) -> Response
     let path = parts.uri.path();
     let instance = registry.instance();
     // What lies under no base path came by a root alias.
-    let (base_path, below) = match instance.strip(path) {
-        Some((base, below)) => (base.as_str().to_owned(), below.to_owned()),
-        None => {
-            let base = instance.base_paths.first().map_or("", |base| base.as_str());
-            (base.to_owned(), path.to_owned())
-        }
+    let (base_path, below) = if let Some((base, below)) = instance.strip(path) {
+        (base.as_str().to_owned(), below.to_owned())
+    } else {
+        let base = instance.base_paths.first().map_or("", |base| base.as_str());
+        (base.to_owned(), path.to_owned())
     };
     let head = parts.method == Method::HEAD;
     let mut call = Call::new(registry, parts, body, &base_path);
@@ -117,7 +116,7 @@ async fn dispatch(call: &mut Call<'_>, path: &str) -> Result<Response, Error> {
         (&Method::DELETE, Route::UserToken(token)) => tokens::log_out(call, token).await,
         (&Method::POST, Route::Login) => weblogin::start(call).await,
         (&Method::GET, Route::LoginDone(secret)) => weblogin::poll(call, secret).await,
-        (&Method::GET, Route::LoginPage(id)) => weblogin::page(call, id).await,
+        (&Method::GET, Route::LoginPage(id)) => weblogin::page(call, id),
         (&Method::POST, Route::LoginPage(id)) => weblogin::grant(call, id).await,
 
         (&Method::GET, Route::Search) => search::search(call).await,

@@ -162,7 +162,7 @@ impl Attachments {
 
 impl Intake {
     fn new(call: &Call<'_>) -> Result<Self, Error> {
-        let encoding = call.parts.headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
+        let encoding = call.parts.headers.get(header::CONTENT_ENCODING).map(http::HeaderValue::as_bytes);
         let inflate = match encoding {
             None | Some(b"" | b"identity") => None,
             Some(b"gzip" | b"x-gzip") => Some(MultiGzDecoder::new(Vec::new())),

@@ -148,8 +148,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(path: &str, want: Option<Route>) {
-        assert_eq!(Route::parse(path).unwrap(), want, "{path}");
+    fn check(path: &str, want: impl Into<Option<Route>>) {
+        assert_eq!(Route::parse(path).unwrap(), want.into(), "{path}");
     }
 
     #[test]

@@ -80,11 +80,12 @@ pub(crate) async fn poll(call: &Call<'_>, secret: &str) -> Result<Response, Erro
     let (user, _) = packages
         .store()
         .update::<Login, Option<String>, Infallible, _>(&key, move |draft| {
-            Ok(draft.get().is_some_and(|login| login.collected.is_none()).then(|| ()).and_then(|()| {
-                draft.edit().map(|login| {
-                    login.collected = Some(now);
-                    login.user.clone()
-                })
+            if draft.get().is_none_or(|login| login.collected.is_some()) {
+                return Ok(None);
+            }
+            Ok(draft.edit().map(|login| {
+                login.collected = Some(now);
+                login.user.clone()
             }))
         })
         .await
@@ -98,7 +99,7 @@ pub(crate) async fn poll(call: &Call<'_>, secret: &str) -> Result<Response, Erro
 }
 
 /// `GET` the `loginUrl`: the form.
-pub(crate) async fn page(call: &Call<'_>, id: &str) -> Result<Response, Error> {
+pub(crate) fn page(call: &Call<'_>, id: &str) -> Result<Response, Error> {
     if !call.registry.config().web_login {
         return Err(off());
     }

@@ -2,7 +2,7 @@
 //!
 //! They run inside the store's update and may run several times; a refusal leaves the document untouched.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::Duration;
 use indexmap::IndexMap;
@@ -190,7 +190,7 @@ pub(crate) fn edit(draft: &mut Draft<Packument>, name: &PackageName, edit: &Edit
         return Err(Error::Forbidden(format!("you do not have permission to unpublish \"{name}\"")));
     }
     if let Some(tags) = &edit.tags {
-        let mut wanted = if edit.rev.is_some() { Default::default() } else { next.tags.clone() };
+        let mut wanted = if edit.rev.is_some() { BTreeMap::default() } else { next.tags.clone() };
         for (tag, version) in tags {
             let tag: Tag = tag.parse()?;
             let version: Version = version.parse()?;

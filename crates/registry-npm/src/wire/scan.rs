@@ -28,7 +28,7 @@ pub(crate) enum ScanError {
 }
 
 /// What the scanner finds, in order.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event<'a> {
     /// An attachment's text begins; its name.
     Begin(&'a str),
@@ -292,8 +292,11 @@ mod tests {
 
     use super::*;
 
-    /// The rest of a document and its attachments, read in pieces of `size` bytes.
-    fn scan(text: &[u8], size: usize) -> Result<(Vec<u8>, Vec<(String, String)>), ScanError> {
+    /// The rest of a document, and its attachments by name.
+    type Apart = (Vec<u8>, Vec<(String, String)>);
+
+    /// Takes a document apart in pieces of `size` bytes.
+    fn scan(text: &[u8], size: usize) -> Result<Apart, ScanError> {
         let mut scanner = Scanner::new(1 << 20);
         let mut attachments: Vec<(String, Vec<u8>)> = Vec::new();
         for piece in text.chunks(size) {

@@ -128,10 +128,9 @@ pub(crate) struct Ask<'a> {
 
 impl App {
     pub(crate) fn ask(&self, method: &str, path: &str) -> Ask<'_> {
-        let uri = if path.starts_with('!') {
-            path[1..].to_owned()
-        } else {
-            format!("{}{path}", self.instance.base_paths[0])
+        let uri = match path.strip_prefix('!') {
+            Some(at_the_root) => at_the_root.to_owned(),
+            None => format!("{}{path}", self.instance.base_paths[0]),
         };
         let builder = http::Request::builder().method(method).uri(uri).header("host", "registry.example.com");
         Ask { app: self, builder, body: Body::empty(), address: None }
@@ -211,7 +210,7 @@ impl Ask<'_> {
         self
     }
 
-    pub(crate) fn from_address(mut self, address: &str) -> Self {
+    pub(crate) fn at_address(mut self, address: &str) -> Self {
         self.address = Some(address.parse().unwrap());
         self
     }
@@ -271,11 +270,11 @@ impl Document {
     }
 
     /// With more fields in the manifest.
-    pub(crate) fn with(name: &str, version: &str, extra: Value) -> Self {
+    pub(crate) fn with(name: &str, version: &str, extra: impl Into<Value>) -> Self {
         let mut manifest = json!({
             "name": name, "version": version, "main": "index.js", "description": format!("about {name}"),
         });
-        manifest.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        manifest.as_object_mut().unwrap().extend(extra.into().as_object().unwrap().clone());
         let package = manifest.to_string();
         let content = format!("module.exports = '{name}@{version}'");
         let tarball = tarball(&[("package.json", package.as_bytes()), ("index.js", content.as_bytes())]);

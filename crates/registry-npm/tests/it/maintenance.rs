@@ -25,7 +25,7 @@ async fn faults(app: &App) -> Vec<String> {
     run.report.faults()
 }
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 #[tokio::test]
 async fn unpublished_tarballs_go_after_the_grace() {
@@ -35,7 +35,7 @@ async fn unpublished_tarballs_go_after_the_grace() {
     app.publish(&Document::new("kept", "1.0.0")).await;
     app.ask("DELETE", "/lib/-rev/undefined").token("alice-token").send().await.expect(200);
     let all = app.keys().await.len();
-    assert_eq!(collect(&app, app.now() + Duration::from_secs(3600), DAY, false).await, 0);
+    assert_eq!(collect(&app, app.now() + Duration::from_hours(1), DAY, false).await, 0);
     assert_eq!(collect(&app, app.now() + DAY, DAY, true).await, 3, "a dry run counts");
     assert_eq!(app.keys().await.len(), all);
     assert!(faults(&app).await.is_empty());
@@ -105,7 +105,8 @@ async fn the_catalog_can_be_rebuilt() {
     assert_eq!(found(&app).await, 1);
     app.services.catalog = Catalog::memory();
     let services = app.services.clone();
-    app.registry = registry_npm::NpmRegistry::new(app.instance.clone(), services, Default::default());
+    app.registry =
+        registry_npm::NpmRegistry::new(app.instance.clone(), services, registry_npm::NpmConfig::default());
     assert_eq!(found(&app).await, 0);
     app.registry.rebuild_catalog().await.unwrap();
     assert_eq!(found(&app).await, 1);

@@ -307,7 +307,7 @@ async fn limits_are_answered_with_413() {
     setup.config.max_document_bytes = 2000;
     setup.config.max_tarball_bytes = 300;
     let app = setup.build();
-    let noise: Vec<u8> = (0..2000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let noise: Vec<u8> = (0..2000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
     let manifest = json!({"name": "lib", "version": "1.0.0"});
     let large = tarball(&[("package.json", br#"{"name":"lib","version":"1.0.0"}"#), ("x", &noise)]);
     refused(&app, &Document::of("lib", "1.0.0", manifest, large), 413, "tarball").await;

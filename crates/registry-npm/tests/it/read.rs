@@ -131,7 +131,7 @@ async fn checklist_22_gzip() {
 async fn checklist_23_time_is_complete() {
     let app = Setup::new().build();
     app.publish(&Document::new("lib", "1.0.0")).await;
-    app.clock.advance(std::time::Duration::from_secs(60));
+    app.clock.advance(std::time::Duration::from_mins(1));
     app.publish(&Document::new("lib", "1.1.0")).await;
     let want = json!({
         "created": "2026-03-04T05:06:07.890Z", "modified": "2026-03-04T05:07:07.890Z",

@@ -91,8 +91,8 @@ async fn checklist_30_a_token_bound_to_addresses() {
     let made = create(&app, json!({"cidr_whitelist": ["10.0.0.0/8"]})).await.expect(201).json();
     assert_eq!(made["cidr_whitelist"], json!(["10.0.0.0/8"]));
     let token = made["token"].as_str().unwrap();
-    app.ask("GET", "/-/whoami").token(token).from_address("10.1.2.3").send().await.expect(200);
-    let reply = app.ask("GET", "/-/whoami").token(token).from_address("192.0.2.1").send().await.expect(401);
+    app.ask("GET", "/-/whoami").token(token).at_address("10.1.2.3").send().await.expect(200);
+    let reply = app.ask("GET", "/-/whoami").token(token).at_address("192.0.2.1").send().await.expect(401);
     assert_eq!(reply.header("www-authenticate"), Some("ipaddress"));
     create(&app, json!({"cidr_whitelist": ["no address"]})).await.expect(400);
 }

@@ -18,7 +18,7 @@ fn without(mut packument: Value, version: &str) -> Value {
     let tags = packument["dist-tags"].as_object_mut().unwrap();
     tags.retain(|_, tagged| tagged != version);
     if !tags.contains_key("latest") {
-        let last = packument["versions"].as_object().unwrap().keys().last().unwrap().clone();
+        let last = packument["versions"].as_object().unwrap().keys().next_back().unwrap().clone();
         packument["dist-tags"]["latest"] = json!(last);
     }
     packument
@@ -172,6 +172,6 @@ async fn a_name_can_be_blocked_for_a_while() {
     app.publish(&Document::new("lib", "1.0.0")).await;
     app.ask("DELETE", "/lib/-rev/undefined").token("alice-token").send().await.expect(200);
     app.put(&Document::new("lib", "1.0.1"), "alice-token", 403).await;
-    app.clock.advance(std::time::Duration::from_secs(86_400));
+    app.clock.advance(std::time::Duration::from_hours(24));
     app.publish(&Document::new("lib", "1.0.1")).await;
 }

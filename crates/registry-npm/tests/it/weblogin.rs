@@ -54,7 +54,7 @@ async fn checklist_12_a_login_from_start_to_token() {
 async fn checklist_12_a_login_ends_after_ten_minutes() {
     let app = Setup::new().build();
     let (login, done) = start(&app).await;
-    app.clock.advance(Duration::from_secs(600));
+    app.clock.advance(Duration::from_mins(10));
     app.ask("GET", &done).send().await.expect(404);
     assert_eq!(app.ask("GET", &login).send().await.status, 404);
     assert_eq!(grant(&app, &login, "alice", "alice's password").await.status, 404);

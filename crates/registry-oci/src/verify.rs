@@ -139,15 +139,12 @@ impl Verifier<'_> {
             if named.as_ref() != Some(&link.digest) {
                 self.run.report.fault(format!("{key}: the link says that it is of {}", link.digest));
             }
-            let sound = match &link.inline {
-                Some(bytes) => {
-                    bytes.len() as u64 == link.size
-                        && Hasher::digest(link.digest.algorithm(), bytes) == link.digest
-                }
-                None => {
-                    let owner = self.read::<BlobDescriptor>(&self.store.descriptor_key(&link.digest)).await?;
-                    owner.is_some_and(|owner| !owner.life.is_dead() && owner.parts == link.parts)
-                }
+            let sound = if let Some(bytes) = &link.inline {
+                bytes.len() as u64 == link.size
+                    && Hasher::digest(link.digest.algorithm(), bytes) == link.digest
+            } else {
+                let owner = self.read::<BlobDescriptor>(&self.store.descriptor_key(&link.digest)).await?;
+                owner.is_some_and(|owner| !owner.life.is_dead() && owner.parts == link.parts)
             };
             if !sound {
                 self.run

@@ -39,7 +39,8 @@ impl Collector<'_> {
         let live = self.live_manifests(&graph, &tagged);
         for (key, record) in &records {
             self.run.report.examined();
-            let old = self.untagged.filter(|_| !self.is_orphan(&graph, &record.digest)).unwrap_or(self.grace);
+            let old =
+                self.untagged.filter(|_| !Self::is_orphan(&graph, &record.digest)).unwrap_or(self.grace);
             match self.step(record.life, live.contains(&record.digest) || !graph.complete, old) {
                 Step::Keep => {}
                 step => self.move_manifest(key, record, step).await?,
@@ -90,7 +91,7 @@ impl Collector<'_> {
     }
 
     /// Whether a manifest names a subject that is not there.
-    fn is_orphan(&self, graph: &Graph, digest: &Digest) -> bool {
+    fn is_orphan(graph: &Graph, digest: &Digest) -> bool {
         let manifest = graph.manifests.get(digest).and_then(|(_, manifest)| manifest.as_ref());
         manifest
             .and_then(|manifest| manifest.subject.as_ref())

@@ -92,10 +92,8 @@ fn headers(digest: &Digest) -> HeaderMap {
 
 /// What a manifest that is not there is called: the repository may not be there either.
 async fn unknown(call: &Call<'_>, name: &RepositoryName, of: &Reference) -> Result<Error, Error> {
-    Ok(match call.registry.store.repository_exists(name).await? {
-        true => Error::ManifestUnknown { reference: of.clone() },
-        false => Error::NameUnknown,
-    })
+    let exists = call.registry.store.repository_exists(name).await?;
+    Ok(if exists { Error::ManifestUnknown { reference: of.clone() } } else { Error::NameUnknown })
 }
 
 /// `PUT /v2/<name>/manifests/<reference>`.

@@ -56,12 +56,9 @@ pub(super) async fn list(
     let content_type = HeaderValue::from_static(media_type::OCI_INDEX);
     let mut response = respond_with(StatusCode::OK, content_type, referrers::render(&shown));
     if more && let Some(last) = shown.last() {
-        let mut link =
-            format!("<{}?last={}", call.location(&format!("/{name}/referrers/{subject}")), last.digest);
-        if let Some(wanted) = &wanted {
-            link.push_str(&format!("&artifactType={}", escape(wanted)));
-        }
-        link.push_str(">; rel=\"next\"");
+        let filter = wanted.as_deref().map(|wanted| format!("&artifactType={}", escape(wanted)));
+        let path = call.location(&format!("/{name}/referrers/{subject}"));
+        let link = format!("<{path}?last={}{}>; rel=\"next\"", last.digest, filter.unwrap_or_default());
         set(&mut response, header::LINK, &link);
     }
     if wanted.is_some() {

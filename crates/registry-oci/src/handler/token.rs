@@ -87,9 +87,10 @@ async fn grant(
         access: serde_json::to_value(&access).unwrap_or_default(),
     };
     let token = auth.sign(&claims).await?;
-    let refresh = match request.offline && !actor.is_anonymous() {
-        true => refresh_token(call, credentials.as_ref(), &actor).await?,
-        false => None,
+    let refresh = if request.offline && !actor.is_anonymous() {
+        refresh_token(call, credentials.as_ref(), &actor).await?
+    } else {
+        None
     };
     let answer = TokenAnswer {
         token: token.expose_secret(),
@@ -97,7 +98,7 @@ async fn grant(
         expires_in: ttl.as_secs(),
         issued_at: now.to_rfc3339_opts(SecondsFormat::Secs, true),
         scope,
-        refresh_token: refresh.as_ref().map(|token| token.expose_secret()),
+        refresh_token: refresh.as_ref().map(SecretString::expose_secret),
     };
     let mut response = respond_json(StatusCode::OK, &answer);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -8,7 +8,7 @@ use crate::{
     access::{Caller, Need},
     error::Error,
     names::{Algorithm, Digest, RepositoryName},
-    store::Chunk,
+    store::{Chunk, SessionAddress},
     wire::range::{ChunkRange, render_received},
 };
 
@@ -72,7 +72,8 @@ async fn mounted(
 /// `GET` and `HEAD` of a session: how far it is.
 pub(super) async fn status(call: &Call<'_>, name: &RepositoryName, id: &str) -> Result<Response, Error> {
     let caller = call.registry.admit(call.parts, call.base, name, Need::Push, None).await?;
-    let session = call.registry.store.session(name, caller.principal(), id).await?;
+    let location = upload_location(call, name, id);
+    let session = call.registry.store.session(address(&caller, name, id, &location)).await?;
     Ok(progress(call, name, id, session.received, StatusCode::NO_CONTENT))
 }
 
@@ -84,9 +85,10 @@ pub(super) async fn append(
     body: Body,
 ) -> Result<Response, Error> {
     let caller = call.registry.admit(call.parts, call.base, name, Need::Push, None).await?;
+    let location = upload_location(call, name, id);
     let store = &call.registry.store;
-    let session = store.session(name, caller.principal(), id).await?;
-    let received = store.append(session, chunk(call, body), &upload_location(call, name, id)).await?;
+    let session = store.session(address(&caller, name, id, &location)).await?;
+    let received = store.append(session, chunk(call, body), &location).await?;
     Ok(progress(call, name, id, received, StatusCode::ACCEPTED))
 }
 
@@ -99,19 +101,28 @@ pub(super) async fn finish(
 ) -> Result<Response, Error> {
     let caller = call.registry.admit(call.parts, call.base, name, Need::Push, None).await?;
     let digest: Digest = call.query().last("digest").ok_or(Error::DigestMissing)?.parse()?;
-    let chunk = chunk(call, body);
     let location = upload_location(call, name, id);
-    let (store, principal) = (&call.registry.store, caller.principal());
-    store.finish_session(name, principal, id, &digest, chunk, &caller.actor, &location).await?;
+    let address = address(&caller, name, id, &location);
+    call.registry.store.finish_session(address, &digest, chunk(call, body), &caller.actor).await?;
     Ok(created(&blob_location(call, name, &digest), &digest))
 }
 
 /// `DELETE` of a session. Who may push may give up.
 pub(super) async fn cancel(call: &Call<'_>, name: &RepositoryName, id: &str) -> Result<Response, Error> {
     let caller = call.registry.admit(call.parts, call.base, name, Need::Push, None).await?;
-    let session = call.registry.store.session(name, caller.principal(), id).await?;
+    let location = upload_location(call, name, id);
+    let session = call.registry.store.session(address(&caller, name, id, &location)).await?;
     call.registry.store.cancel_session(session).await?;
     Ok(empty(StatusCode::NO_CONTENT))
+}
+
+fn address<'a>(
+    caller: &'a Caller,
+    repository: &'a RepositoryName,
+    id: &'a str,
+    location: &'a str,
+) -> SessionAddress<'a> {
+    SessionAddress { repository, principal: caller.principal(), id, location }
 }
 
 fn chunk(call: &Call<'_>, body: Body) -> Chunk {

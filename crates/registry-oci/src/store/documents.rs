@@ -4,6 +4,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use registry_core::storage::{DataRef, Document, UnknownFields};
 use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
 
 use crate::{
     hash::HashState,
@@ -175,7 +176,6 @@ impl SessionSecret {
             uuid::Uuid::new_v4().into_bytes(),
         ];
         // An UUID has some fixed bits: three of them have chance enough for 32 bytes, drawn together by a hash.
-        use sha2::Digest as _;
         bytes.copy_from_slice(&sha2::Sha256::digest(chance.as_flattened()));
         Self { key: hex::encode(bytes) }
     }
@@ -212,6 +212,7 @@ mod base64_bytes {
     use bytes::Bytes;
     use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 
+    #[expect(clippy::ref_option, reason = "serde hands a field over like this")]
     pub(super) fn serialize<S: Serializer>(bytes: &Option<Bytes>, serializer: S) -> Result<S::Ok, S::Error> {
         match bytes {
             Some(bytes) => serializer.serialize_str(&BASE64.encode(bytes)),
@@ -232,6 +233,7 @@ mod text_bytes {
     use bytes::Bytes;
     use serde::{Deserialize, Deserializer, Serializer, ser::Error as _};
 
+    #[expect(clippy::ref_option, reason = "serde hands a field over like this")]
     pub(super) fn serialize<S: Serializer>(bytes: &Option<Bytes>, serializer: S) -> Result<S::Ok, S::Error> {
         match bytes {
             Some(bytes) => serializer.serialize_str(std::str::from_utf8(bytes).map_err(S::Error::custom)?),

@@ -167,12 +167,11 @@ impl OciStore {
         for tag in &new.tags {
             tag_permits.push(self.permit_tag(repository, tag, &new.digest, media_type, size, actor).await?);
         }
-        let record_permit = match new.tags.is_empty() {
-            true => Some(self.permit_record(repository, new, actor).await?),
-            false => {
-                self.check_tags(repository, new).await?;
-                None
-            }
+        let record_permit = if new.tags.is_empty() {
+            Some(self.permit_record(repository, new, actor).await?)
+        } else {
+            self.check_tags(repository, new).await?;
+            None
         };
         if let Some(subject) = &new.manifest.subject {
             self.mark_referrer(repository, subject, &new.digest).await?;

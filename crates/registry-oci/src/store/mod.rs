@@ -45,7 +45,7 @@ pub(crate) use self::{
     },
     keys::digest_of,
     manifests::{NewManifest, StoredManifest, bury as bury_manifest},
-    uploads::Chunk,
+    uploads::{Chunk, SessionAddress},
 };
 use crate::{
     config::OciConfig,

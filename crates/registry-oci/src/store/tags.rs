@@ -94,13 +94,13 @@ impl OciStore {
                 let name = file(&entry.key).unwrap_or_default();
                 let plain = if doubtful.contains(&name) { None } else { decode_segment(&name) };
                 async move {
-                    match plain.and_then(|plain| plain.parse().ok()) {
-                        Some(tag) => Ok(Some(tag)),
-                        None => {
-                            let record = self.store.read::<TagRecord>(&entry.key).await?;
-                            Ok::<_, Error>(record.filter(|r| r.digest.is_some()).map(|r| r.tag.clone()))
-                        }
+                    if let Some(tag) = plain.and_then(|plain| plain.parse().ok()) {
+                        return Ok(Some(tag));
                     }
+                    let record = self.store.read::<TagRecord>(&entry.key).await?;
+                    Ok::<_, Error>(
+                        record.filter(|record| record.digest.is_some()).map(|record| record.tag.clone()),
+                    )
                 }
             })
             .buffered(READS_AT_ONCE)

@@ -17,7 +17,7 @@ use registry_core::{
 use super::{INLINE_BYTES, OciStore, SessionState, UploadSession, blobs::keep_all};
 use crate::{
     error::Error,
-    hash::Hasher,
+    hash::{HashState, Hasher},
     names::{Algorithm, Digest, RepositoryName},
     session::SessionId,
     wire::range::ChunkRange,
@@ -42,9 +42,19 @@ pub(crate) struct Session {
     stored: bool,
 }
 
+/// Where a request says that its session is, and who says so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SessionAddress<'a> {
+    pub(crate) repository: &'a RepositoryName,
+    pub(crate) principal: &'a str,
+    pub(crate) id: &'a str,
+    /// The address as clients are given it.
+    pub(crate) location: &'a str,
+}
+
 /// What a session turns out to be.
 enum Found {
-    Open(Session),
+    Open(Box<Session>),
     /// It ended as this blob, or without a trace but in memory.
     Finished(Option<Box<UploadSession>>),
 }
@@ -82,24 +92,15 @@ impl OciStore {
     }
 
     /// The open session of an id.
-    pub(crate) async fn session(
-        &self,
-        repository: &RepositoryName,
-        principal: &str,
-        id: &str,
-    ) -> Result<Session, Error> {
-        match self.find_session(repository, principal, id).await? {
-            Found::Open(session) => Ok(session),
+    pub(crate) async fn session(&self, address: SessionAddress<'_>) -> Result<Session, Error> {
+        match self.find_session(address).await? {
+            Found::Open(session) => Ok(*session),
             Found::Finished(_) => Err(Error::UploadUnknown),
         }
     }
 
-    async fn find_session(
-        &self,
-        repository: &RepositoryName,
-        principal: &str,
-        id: &str,
-    ) -> Result<Found, Error> {
+    async fn find_session(&self, address: SessionAddress<'_>) -> Result<Found, Error> {
+        let SessionAddress { repository, principal, id, .. } = address;
         let id = self.session_key().await?.check(id, repository, principal).ok_or(Error::UploadUnknown)?;
         let Some(known) = self.store.read_fresh::<UploadSession>(&self.upload_key(&id)).await? else {
             if self.ended.get(id.as_str()).is_some() {
@@ -111,15 +112,8 @@ impl OciStore {
             let hasher = Hasher::new(id.algorithm);
             let repository = repository.clone();
             let (parts, tail) = (Vec::new(), Bytes::new());
-            return Ok(Found::Open(Session {
-                id,
-                repository,
-                received: 0,
-                parts,
-                tail,
-                hasher,
-                stored: false,
-            }));
+            let session = Session { id, repository, received: 0, parts, tail, hasher, stored: false };
+            return Ok(Found::Open(Box::new(session)));
         };
         if self.is_expired(known.updated) {
             return Err(Error::UploadUnknown);
@@ -132,8 +126,8 @@ impl OciStore {
                     key: self.upload_key(&id).to_string(),
                     what: "its hash cannot be continued".to_owned(),
                 };
-                let hasher = known.hash.as_ref().and_then(|hash| hash.restore()).ok_or_else(damaged)?;
-                Ok(Found::Open(Session {
+                let hasher = known.hash.as_ref().and_then(HashState::restore).ok_or_else(damaged)?;
+                Ok(Found::Open(Box::new(Session {
                     repository: repository.clone(),
                     received: known.received,
                     parts: known.parts.clone(),
@@ -141,7 +135,7 @@ impl OciStore {
                     hasher,
                     stored: true,
                     id,
-                }))
+                })))
             }
         }
     }
@@ -215,23 +209,24 @@ impl OciStore {
     /// Finishes an upload, with its last bytes or none: the blob is in the repository then.
     pub(crate) async fn finish_session(
         &self,
-        repository: &RepositoryName,
-        principal: &str,
-        id: &str,
+        address: SessionAddress<'_>,
         digest: &Digest,
         chunk: Chunk,
         actor: &Actor,
-        location: &str,
     ) -> Result<(), Error> {
-        match self.find_session(repository, principal, id).await? {
+        match self.find_session(address).await? {
             Found::Open(session) if !session.stored => {
                 let id = session.id.clone();
-                self.finish_fresh(session, digest, chunk, actor, location).await?;
+                self.finish_fresh(*session, digest, chunk, actor, address.location).await?;
                 self.ended.insert(id.as_str().to_owned(), ());
                 Ok(())
             }
-            Found::Open(session) => self.finish_stored(session, digest, chunk, actor, location).await,
-            Found::Finished(known) => self.finish_again(repository, digest, known.as_deref(), actor).await,
+            Found::Open(session) => {
+                self.finish_stored(*session, digest, chunk, actor, address.location).await
+            }
+            Found::Finished(known) => {
+                self.finish_again(address.repository, digest, known.as_deref(), actor).await
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{media_type, referrers::Referrer};
-use crate::names::Digest;
+use crate::names::{Digest, DigestError};
 
 /// How deep a manifest may nest arrays and objects.
 const MAX_DEPTH: usize = 100;
@@ -123,10 +123,11 @@ impl Manifest {
     pub(crate) fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Self, ManifestError> {
         let text = std::str::from_utf8(bytes).map_err(|error| ManifestError::Json(error.to_string()))?;
         check_depth(text)?;
-        let raw: Raw<'_> = match text.trim_start().starts_with('{') {
-            true => serde_json::from_str(text).map_err(|error| ManifestError::Json(error.to_string()))?,
-            false => return Err(ManifestError::Json("it does not begin with `{`".to_owned())),
-        };
+        if !text.trim_start().starts_with('{') {
+            return Err(ManifestError::Json("it does not begin with `{`".to_owned()));
+        }
+        let raw: Raw<'_> =
+            serde_json::from_str(text).map_err(|error| ManifestError::Json(error.to_string()))?;
         let media_type = raw.decide_type(content_type)?;
         let kind = Kind::of(&media_type);
         if matches!(media_type.as_str(), media_type::DOCKER_SCHEMA1 | media_type::DOCKER_SCHEMA1_SIGNED) {
@@ -300,7 +301,12 @@ fn descriptor(
     let wrong = |problem| ManifestError::Field { field: field.to_owned(), problem };
     let parsed: Descriptor = serde_json::from_str(raw.get()).map_err(|_| wrong("is no descriptor"))?;
     let digest = parsed.digest.as_deref().ok_or_else(|| wrong("has no digest"))?;
-    let digest = known_digest(digest).ok_or_else(|| wrong("has a malformed digest"))?;
+    let digest: Option<Digest> = match digest.parse() {
+        Ok(digest) => Some(digest),
+        // Of an algorithm that is not known here: kept, but not looked up.
+        Err(DigestError::Unsupported) => None,
+        Err(DigestError::Grammar) => return Err(wrong("has a malformed digest")),
+    };
     if !parsed.size.is_some_and(|size| size.is_u64()) {
         return Err(wrong("has no size that is a whole number, zero or more"));
     }
@@ -316,15 +322,6 @@ fn descriptor(
         named.add(digest, child, foreign);
     }
     Ok(parsed.media_type.filter(|text| !text.is_empty()))
-}
-
-/// `None`: malformed. `Some(None)`: well formed, of an algorithm that is not known here.
-fn known_digest(text: &str) -> Option<Option<Digest>> {
-    match text.parse() {
-        Ok(digest) => Some(Some(digest)),
-        Err(crate::names::DigestError::Unsupported) => Some(None),
-        Err(crate::names::DigestError::Grammar) => None,
-    }
 }
 
 fn subject_digest(raw: &RawValue) -> Result<Option<Digest>, ManifestError> {

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::bench::*;
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
-const TWO_HOURS: Duration = Duration::from_secs(2 * 3600);
+const DAY: Duration = Duration::from_hours(24);
+const TWO_HOURS: Duration = Duration::from_hours(2);
 
 /// Checklist 35.
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn abandoned_uploads_go_with_their_parts() {
     let bench = Bench::new();
     let location = bench.session("a").await;
     bench.patch(&location).body(noise(400_000, 1)).send().await.expect(202);
-    bench.clock.advance(Duration::from_secs(23 * 3600));
+    bench.clock.advance(Duration::from_hours(23));
     bench.gc(Duration::ZERO, false).await;
     assert_eq!(bench.data_objects().await, 1);
     bench.clock.advance(TWO_HOURS);

@@ -397,12 +397,12 @@ async fn a_session_expires() {
     let fresh = bench.session("a").await;
     let used = bench.session("a").await;
     bench.patch(&used).body("x").send().await.expect(202);
-    bench.clock.advance(Duration::from_secs(23 * 3600));
+    bench.clock.advance(Duration::from_hours(23));
     bench.patch(&used).body("y").send().await.expect(202);
-    bench.clock.advance(Duration::from_secs(2 * 3600));
+    bench.clock.advance(Duration::from_hours(2));
     bench.get(&fresh).send().await.refused(404, "BLOB_UPLOAD_UNKNOWN");
     bench.get(&used).send().await.expect(204);
-    bench.clock.advance(Duration::from_secs(23 * 3600));
+    bench.clock.advance(Duration::from_hours(23));
     bench.get(&used).send().await.refused(404, "BLOB_UPLOAD_UNKNOWN");
 }
 

@@ -47,10 +47,15 @@ impl Opened {
         self.registry.registries()
     }
 
-    /// Ends what runs in the background.
-    pub(crate) async fn close(&self) {
+    /// Ends what registries and auth do in the background; the store stays open.
+    pub(crate) async fn end_registries(&self) {
         self.registry.shutdown().await;
         self.auth.shutdown().await;
+    }
+
+    /// Ends everything that runs in the background.
+    pub(crate) async fn close(&self) {
+        self.end_registries().await;
         // What is not done by then is as if the process had been killed, which the store is made for.
         let _ = tokio::time::timeout(DRAIN, self.registry.storage().drained()).await;
     }

@@ -93,23 +93,41 @@ fn human(out: &mut Vec<u8>, now: &str, access: &Access<'_>) {
     );
 }
 
-/// Segments after which a path holds a secret: a token, or the session of a web login.
-const BEFORE_SECRETS: [&str; 3] = ["/-/user/token/", "/tokens/token/", "/-/v1/login/done/"];
+/// Marks after which a segment of npm's own paths is a secret: a token, or the session of a web login.
+const NPM_SECRETS: [&str; 3] = ["/-/user/token/", "/tokens/token/", "/-/v1/login/done/"];
 
-/// Gives the path in pieces, with asterisks for the segment that is a secret.
+/// The mark after which a segment of an OCI path is the id of an upload, which is half a secret.
+const OCI_UPLOAD: &str = "/blobs/uploads/";
+
+/// So much of an upload's id is shown, enough to tell one from another.
+const SHOWN: usize = 8;
+
+/// What our tokens begin with, wherever they stand.
+const TOKEN: &str = "srt_";
+
+/// Gives the path in pieces, with asterisks for what is secret in it.
 fn masked(path: &str, mut piece: impl FnMut(&str)) {
-    // Only npm's own endpoints hold secrets in paths, and all of them have this.
-    if !path.contains("/-/") {
-        return piece(path);
-    }
-    let found = BEFORE_SECRETS.iter().filter_map(|mark| path.find(mark).map(|at| at + mark.len())).min();
-    match found.and_then(|at| path.split_at_checked(at)) {
-        Some((before, secret)) => {
+    let secret = if path.contains("/-/") {
+        NPM_SECRETS.iter().filter_map(|mark| path.find(mark).map(|at| at + mark.len())).min()
+    } else if path.contains(OCI_UPLOAD) {
+        path.rfind(OCI_UPLOAD).map(|at| (at + OCI_UPLOAD.len() + SHOWN).min(path.len()))
+    } else {
+        None
+    };
+    let secret = secret.into_iter().chain(path.find(TOKEN)).min();
+    match secret.and_then(|at| path.split_at_checked(at)) {
+        Some((before, secret)) if !secret.is_empty() => {
             piece(before);
             piece("***");
-            piece(secret.find('/').and_then(|at| secret.get(at..)).unwrap_or(""));
+            piece(
+                secret
+                    .find('/')
+                    .and_then(|at| secret.get(at..))
+                    .filter(|rest| !rest.contains(TOKEN))
+                    .unwrap_or(""),
+            );
         }
-        None => piece(path),
+        _ => piece(path),
     }
 }
 
@@ -188,7 +206,13 @@ mod tests {
             ("/npm/-/user/token/npm_s3cr3t", "/npm/-/user/token/***"),
             ("/npm/-/npm/v1/tokens/token/s3cr3t", "/npm/-/npm/v1/tokens/token/***"),
             ("/npm/-/v1/login/done/s3cr3t/x", "/npm/-/v1/login/done/***/x"),
-            ("/npm/-/user/token/", "/npm/-/user/token/***"),
+            ("/npm/-/user/token/", "/npm/-/user/token/"),
+            ("/v2/a/b/blobs/uploads/0123456789abcdef", "/v2/a/b/blobs/uploads/01234567***"),
+            ("/v2/a/b/blobs/uploads/", "/v2/a/b/blobs/uploads/"),
+            ("/v2/a/b/blobs/uploads/0123", "/v2/a/b/blobs/uploads/0123"),
+            ("/npm/srt_abcdef", "/npm/***"),
+            ("/npm/srt_abcdef/x", "/npm/***/x"),
+            ("/npm/srt_abcdef/srt_x", "/npm/***"),
             ("/npm/-/whoami", "/npm/-/whoami"),
             ("/v2/user/token/manifests/x", "/v2/user/token/manifests/x"),
         ] {

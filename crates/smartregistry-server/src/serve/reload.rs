@@ -64,8 +64,8 @@ impl Reloader {
         }
         let waiting = needs_restart(&self.config, &config);
         let old = self.front.swap(assemble::live(&opened, &config, log));
-        self.leaving.spawn(leave(old));
-        self.opened = opened;
+        let opened = std::mem::replace(&mut self.opened, opened);
+        self.leaving.spawn(leave(old, opened));
         self.config = config;
         if waiting.is_empty() {
             tracing::info!("the configuration was read again");
@@ -86,11 +86,11 @@ impl Reloader {
 }
 
 /// Waits until the last request has left the old registries, and ends them.
-async fn leave(old: Arc<Live>) {
+async fn leave(old: Arc<Live>, opened: Opened) {
     while Arc::strong_count(&old) > 1 {
         tokio::time::sleep(LOOK).await;
     }
-    old.registry.shutdown().await;
+    opened.end_registries().await;
 }
 
 /// The sections that changed and are looked at only at a start.

@@ -1,0 +1,303 @@
+//! Running one client through all steps: a column of the table.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+
+use super::bytes;
+use super::deployment::{Backend, Deployment};
+use super::suite::{Client, Place, Run, Suite, pair_of};
+use crate::access_log::Line;
+use crate::process::{self, Outcome};
+use crate::setup::{Privilege, Tools};
+
+/// How long a server may take to write the access line of a request that the client has finished.
+const LOG_LIMIT: Duration = Duration::from_secs(3);
+
+/// What one client did.
+#[derive(Debug)]
+pub(crate) struct Column {
+    pub(crate) client: String,
+    pub(crate) title: String,
+    pub(crate) version: String,
+    /// In the order of the suite's steps.
+    pub(crate) cells: Vec<CellResult>,
+    /// What is wrong beside the cells: the preparation, the server's end, `verify`.
+    pub(crate) trouble: Option<String>,
+    pub(crate) elapsed: Duration,
+    /// The server's highest resident memory in MiB.
+    pub(crate) memory_mib: u64,
+}
+
+/// What stands in one place of the table after the run.
+#[derive(Debug, Clone)]
+pub(crate) enum CellResult {
+    Passed(Duration),
+    Failed(String),
+    /// The client has no such command, with the reason.
+    Absent(String),
+    /// Left for `--full`.
+    NotInThisRun,
+}
+
+/// What all columns of a run share.
+#[derive(Debug, Clone)]
+pub(crate) struct Context<'a> {
+    pub(crate) suite: &'a Suite,
+    pub(crate) tools: &'a Tools,
+    pub(crate) binary: &'a Path,
+    pub(crate) backend: &'a Backend,
+    /// The folder of the suite's run.
+    pub(crate) dir: &'a Path,
+    pub(crate) full: bool,
+}
+
+/// Runs every step of one client. What goes wrong is in the result.
+pub(crate) fn run(context: &Context<'_>, client: &Client) -> Column {
+    let started = Instant::now();
+    let mut column = Column {
+        client: client.id.clone(),
+        title: client.title.clone(),
+        version: String::new(),
+        cells: Vec::new(),
+        trouble: None,
+        elapsed: Duration::ZERO,
+        memory_mib: 0,
+    };
+    if let Err(error) = run_steps(context, client, &mut column) {
+        column.trouble = Some(format!("{error:#}"));
+    }
+    let missing = context.suite.step.len().saturating_sub(column.cells.len());
+    column.cells.extend((0..missing).map(|_| CellResult::Failed("it was not reached".to_owned())));
+    column.elapsed = started.elapsed();
+    column
+}
+
+fn run_steps(context: &Context<'_>, client: &Client, column: &mut Column) -> Result<()> {
+    let mut seat = Seat::new(context, client)?;
+    let version = seat.shell("version", &client.version, Duration::from_secs(60))?;
+    if !version.ok() {
+        bail!("the client cannot be had: `{}` {}\n{}", client.version, version.ending(), version.tail(10));
+    }
+    column.version = version.stdout.lines().next().unwrap_or_default().trim().to_owned();
+    let prepared = seat.shell("prepare", &client.prepare, Duration::from_secs(120))?;
+    if !prepared.ok() {
+        bail!("the preparation {}\n{}", prepared.ending(), prepared.tail(20));
+    }
+    for (at, step) in context.suite.step.iter().enumerate() {
+        let started = Instant::now();
+        column.cells.push(match context.suite.place(&client.id, &step.id) {
+            Some(Place::Absent(reason)) => CellResult::Absent(reason.to_owned()),
+            Some(Place::Cell(_)) if step.full && !context.full => CellResult::NotInThisRun,
+            Some(Place::Cell(cell)) => match seat.cell(&format!("{at:02}-{}", step.id), &cell.run) {
+                Ok(()) => CellResult::Passed(started.elapsed()),
+                Err(error) => CellResult::Failed(format!("{error:#}")),
+            },
+            None => return Err(anyhow!("the suite has no cell for `{}`", step.id)),
+        });
+    }
+    column.memory_mib = seat.deployment.peak_memory_mib();
+    let finished = seat.shell("finish", &client.finish, Duration::from_secs(60))?;
+    if !finished.ok() {
+        bail!("the end {}\n{}", finished.ending(), finished.tail(20));
+    }
+    let secrets = seat.secrets();
+    seat.deployment.finish(&secrets)
+}
+
+/// One client with its folders, its environment and its servers.
+struct Seat<'a> {
+    context: &'a Context<'a>,
+    client: &'a Client,
+    deployment: Deployment,
+    work: PathBuf,
+    output: PathBuf,
+    env: Vec<(String, String)>,
+    path: String,
+    /// A short path for sockets, whose paths may have 107 bytes at most.
+    run: tempfile::TempDir,
+}
+
+impl<'a> Seat<'a> {
+    fn new(context: &'a Context<'a>, client: &'a Client) -> Result<Self> {
+        let dir = context.dir.join(&client.id);
+        let (work, output) = (dir.join("work"), dir.join("output"));
+        fs::create_dir_all(work.join("home"))?;
+        fs::create_dir_all(&output)?;
+        let deployment = Deployment::start(context.binary, &dir, context.backend, &context.suite.server)?;
+        let addr = deployment.addr().ok_or_else(|| anyhow!("no server was started"))?;
+        let run = tempfile::Builder::new().prefix("sr").tempdir()?;
+        let mut env = vec![
+            ("ORIGIN".to_owned(), format!("http://{addr}")),
+            ("HOST".to_owned(), addr.to_string()),
+            ("WORK".to_owned(), work.to_string_lossy().into_owned()),
+            ("RUN".to_owned(), run.path().to_string_lossy().into_owned()),
+        ];
+        for user in &context.suite.user {
+            let password = format!("{}-{}", user.name, secret()?);
+            deployment.site().add_user(&user.name, &password, &user.scopes)?;
+            let token = deployment.site().create_token(&user.name, &user.scopes)?;
+            let name = user.name.to_uppercase();
+            env.push((format!("{name}_PASSWORD"), password));
+            env.push((format!("{name}_TOKEN"), token));
+        }
+        for (name, value) in &client.env {
+            let value = value.replace("$WORK", &work.to_string_lossy());
+            env.push((name.clone(), value.replace("$RUN", &run.path().to_string_lossy())));
+        }
+        let path = context.tools.path(&client.tools)?;
+        Ok(Self { context, client, deployment, work, output, env, path, run })
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        let secret = |name: &str| name.ends_with("_PASSWORD") || name.ends_with("_TOKEN");
+        self.env.iter().filter(|(name, _)| secret(name)).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// Runs all commands of a cell, up to the first that does not do what is expected.
+    fn cell(&mut self, name: &str, commands: &[Run]) -> Result<()> {
+        self.deployment.new_lines()?;
+        for (at, command) in commands.iter().enumerate() {
+            let outcome = self.shell_with(
+                &format!("{name}-{at}"),
+                &command.sh,
+                Duration::from_secs(command.limit_s),
+                &command.answers,
+            )?;
+            let mut lines = Vec::new();
+            self.judge(command, &outcome, &mut lines).map_err(|error| {
+                let requests: Vec<String> = lines.iter().map(|line| format!("    {line}")).collect();
+                anyhow!(
+                    "{error:#}\n  command: {}\n  output:\n{}\n  requests:\n{}",
+                    command.sh.trim(),
+                    indented(&outcome.tail(25)),
+                    requests.join("\n")
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, command: &Run, outcome: &Outcome, lines: &mut Vec<Line>) -> Result<()> {
+        let logged = self.await_lines(command, lines);
+        if !command.exit.allows(outcome.code) {
+            bail!("it {}", outcome.ending());
+        }
+        let printed = format!("{}\n{}", outcome.stdout, outcome.stderr);
+        for text in &command.prints {
+            let text = self.expand(text);
+            if !printed.contains(&text) {
+                bail!("it did not print `{text}`");
+            }
+        }
+        for text in &command.never {
+            if printed.contains(&self.expand(text)) {
+                bail!("it printed `{text}`");
+            }
+        }
+        for pair in &command.same {
+            let (left, right) = pair_of(pair)?;
+            bytes::compare(&self.work.join(left), &self.work.join(right))?;
+        }
+        logged?;
+        if let Some(unwanted) = command.unlogged.iter().find(|one| lines.iter().any(|line| one.matches(line)))
+        {
+            bail!("the server logged `{unwanted}`");
+        }
+        if let Some(broken) = lines.iter().find(|line| line.status >= 500) {
+            bail!("the server failed: {broken}");
+        }
+        Ok(())
+    }
+
+    /// Collects access lines until the expected ones are there or the limit is over.
+    fn await_lines(&mut self, command: &Run, lines: &mut Vec<Line>) -> Result<()> {
+        let deadline = Instant::now() + LOG_LIMIT;
+        loop {
+            lines.extend(self.deployment.new_lines()?);
+            let missing = command.log.iter().find(|one| !lines.iter().any(|line| one.matches(line)));
+            let Some(missing) = missing else { break };
+            if Instant::now() >= deadline {
+                bail!("the server did not log `{missing}`");
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        let protocol = &self.context.suite.protocol;
+        let ours = |line: &&Line| line.protocol == *protocol;
+        for one in &command.log {
+            let Some(line) = lines.iter().filter(ours).find(|line| one.matches(line)) else {
+                bail!("the server logged `{one}`, but not under the protocol {protocol}");
+            };
+            if line.request_id.len() < 8 || !line.duration_ms.is_finite() || line.duration_ms < 0.0 {
+                bail!("the line of `{one}` has no request id or no time");
+            }
+            if line.method == "GET" && line.status == 200 && line.bytes == 0 {
+                bail!("the line of `{one}` counts no bytes");
+            }
+        }
+        Ok(())
+    }
+
+    /// `$NAME` of the cell's environment, in a text to look for.
+    fn expand(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (name, value) in &self.env {
+            text = text.replace(&format!("${name}"), value);
+        }
+        text
+    }
+
+    fn shell(&self, name: &str, text: &str, limit: Duration) -> Result<Outcome> {
+        self.shell_with(name, text, limit, &[])
+    }
+
+    fn shell_with(
+        &self,
+        name: &str,
+        text: &str,
+        limit: Duration,
+        answers: &[(String, String)],
+    ) -> Result<Outcome> {
+        let stem = self.output.join(name);
+        let file = stem.with_extension("sh");
+        fs::write(&file, format!("set -eu -o pipefail\n{}\n{text}\n", self.context.suite.prelude))?;
+        let mut command = self.command(&file);
+        command.current_dir(&self.work);
+        if answers.is_empty() {
+            return process::run(&mut command, &stem, limit);
+        }
+        let answers: Vec<(String, String)> =
+            answers.iter().map(|(prompt, answer)| (prompt.clone(), self.expand(answer))).collect();
+        process::converse(&mut command, &stem, limit, &answers)
+    }
+
+    fn command(&self, script: &Path) -> Command {
+        let home = self.work.join("home");
+        if !self.client.root || self.context.tools.privilege() != Privilege::Sudo {
+            let mut command = process::clean("bash", &self.path, &home);
+            command.arg(script).envs(self.env.iter().cloned());
+            return command;
+        }
+        let mut command = self.context.tools.privilege().command("env");
+        command.arg("-i").arg(format!("PATH={}", self.path)).arg(format!("HOME={}", home.display()));
+        command.arg(format!("TMPDIR={}", self.run.path().display())).arg("LANG=C.UTF-8");
+        command.args(self.env.iter().map(|(name, value)| format!("{name}={value}")));
+        command.arg("bash").arg(script);
+        command
+    }
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}\n")).collect::<String>().trim_end().to_owned()
+}
+
+/// 24 characters that nobody guesses.
+fn secret() -> Result<String> {
+    let mut bytes = [0; 12];
+    std::io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, &mut bytes)?;
+    Ok(hex::encode(bytes))
+}

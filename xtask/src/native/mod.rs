@@ -1,0 +1,160 @@
+//! `cargo xtask test-native`: the real clients against the real binary.
+
+mod bytes;
+mod column;
+mod deployment;
+mod suite;
+mod table;
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+pub(crate) use self::deployment::Backend;
+use self::suite::{Client, Suite};
+use crate::docs;
+use crate::setup::Tools;
+use crate::tally::Tally;
+use crate::workspace;
+
+/// What to run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Options {
+    /// Protocols; all when empty.
+    pub(crate) protocols: Vec<String>,
+    /// Ids of clients; all of the protocol when empty.
+    pub(crate) clients: Vec<String>,
+    /// Also the long steps.
+    pub(crate) full: bool,
+    /// Write the tables to docs/compatibility.md.
+    pub(crate) write_docs: bool,
+    /// A server to test in place of the one that is built.
+    pub(crate) binary: Option<PathBuf>,
+    /// How many clients run at the same time.
+    pub(crate) jobs: usize,
+}
+
+/// Builds the server and runs the suites on folders.
+pub(crate) fn run(options: &Options) -> Result<Tally> {
+    let suites = load(options)?;
+    let tools = Tools::ensure(suites.iter().flat_map(|(_, clients)| Suite::tools(clients)))?;
+    let binary = match &options.binary {
+        Some(binary) => binary.clone(),
+        None => workspace::server_binary()?,
+    };
+    run_on(&suites, &tools, &binary, &Backend::Folder, "native", options)
+}
+
+/// Runs the suites on folders with tools and a binary that are there.
+pub(crate) fn run_with(tools: &Tools, binary: &Path, options: &Options) -> Result<Tally> {
+    run_on(&load(options)?, tools, binary, &Backend::Folder, "native", options)
+}
+
+/// Runs the suites on one bucket, with those clients that the suites mark as `shared`.
+pub(crate) fn run_shared(
+    tools: &Tools,
+    binary: &Path,
+    backend: &Backend,
+    options: &Options,
+) -> Result<Tally> {
+    let mut suites = load(options)?;
+    for (_, clients) in &mut suites {
+        clients.retain(|client| client.shared);
+    }
+    run_on(&suites, tools, binary, backend, "native-shared", options)
+}
+
+/// The tools that all clients of all suites need.
+pub(crate) fn tools() -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for name in Suite::names() {
+        names.extend(Suite::tools(&Suite::load(name)?.client));
+    }
+    Ok(names)
+}
+
+fn load(options: &Options) -> Result<Vec<(Suite, Vec<Client>)>> {
+    let all = Suite::names();
+    let names: Vec<&str> = match options.protocols.as_slice() {
+        [] => all,
+        some => some.iter().map(String::as_str).collect(),
+    };
+    let mut suites = Vec::new();
+    for name in names {
+        let suite = Suite::load(name)?;
+        let mut clients = suite.client.clone();
+        if !options.clients.is_empty() {
+            clients.retain(|client| options.clients.contains(&client.id));
+        }
+        if clients.is_empty() {
+            bail!("the suite `{name}` has none of the clients asked for");
+        }
+        suites.push((suite, clients));
+    }
+    Ok(suites)
+}
+
+fn run_on(
+    suites: &[(Suite, Vec<Client>)],
+    tools: &Tools,
+    binary: &Path,
+    backend: &Backend,
+    name: &str,
+    options: &Options,
+) -> Result<Tally> {
+    let mut tally = Tally::default();
+    for (suite, clients) in suites {
+        let started = Instant::now();
+        let dir = scratch(tools, &format!("{name}/{}", suite.protocol))?;
+        let context = column::Context { suite, tools, binary, backend, dir: &dir, full: options.full };
+        let columns = run_columns(&context, clients, options.jobs);
+        let table = table::Table::new(suite, &columns);
+        println!("{}", table.for_terminal());
+        let seconds = started.elapsed().as_secs();
+        println!(
+            "{name} {}: {} ({seconds} s; outputs in {})\n",
+            suite.protocol,
+            table.tally(),
+            dir.display()
+        );
+        tally += table.tally();
+        if options.write_docs {
+            docs::replace_section("docs/compatibility.md", &suite.protocol, &table.for_docs())?;
+        }
+    }
+    Ok(tally)
+}
+
+/// Runs the clients, a few at a time; the results come in the suite's order.
+fn run_columns(context: &column::Context<'_>, clients: &[Client], jobs: usize) -> Vec<column::Column> {
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<(usize, column::Column)>> = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, clients.len().max(1)) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(client) = clients.get(at) else { break };
+                    let column = column::run(context, client);
+                    eprintln!("  {} {}: {} s", column.title, column.version, column.elapsed.as_secs());
+                    if let Ok(mut done) = done.lock() {
+                        done.push((at, column));
+                    }
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, column)| column).collect()
+}
+
+/// Like [`workspace::scratch`], also where clients left files of root's.
+fn scratch(tools: &Tools, name: &str) -> Result<PathBuf> {
+    tools.privilege().remove_tree(&workspace::target().join("xtask").join(name))?;
+    workspace::scratch(name)
+}

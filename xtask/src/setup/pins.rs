@@ -1,0 +1,100 @@
+//! The pinned tools, as `suites/tools.toml` lists them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::{Context, Result, anyhow};
+use serde::Deserialize;
+
+/// Everything that can be installed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pins {
+    debian: BTreeMap<String, Vec<String>>,
+    pub(crate) python: BTreeMap<String, PythonPin>,
+    pub(crate) npm: BTreeMap<String, NpmPin>,
+    pub(crate) go: BTreeMap<String, GoPin>,
+    pub(crate) cargo: BTreeMap<String, CargoPin>,
+}
+
+/// A package of PyPI, in a virtual environment of its own.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PythonPin {
+    pub(crate) requirement: String,
+}
+
+/// A package of the npm registry, in a folder of its own.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NpmPin {
+    /// `name@version`.
+    pub(crate) package: String,
+}
+
+/// A program in a Go module.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GoPin {
+    /// The package's import path.
+    pub(crate) module: String,
+    pub(crate) version: String,
+}
+
+/// A program that Cargo installs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CargoPin {
+    pub(crate) package: String,
+    pub(crate) version: String,
+}
+
+impl Pins {
+    /// Reads the list that was compiled in.
+    pub(crate) fn load() -> Result<Self> {
+        toml::from_str(include_str!("../../suites/tools.toml")).context("suites/tools.toml")
+    }
+
+    /// The packages of one group of Debian's.
+    pub(crate) fn debian_group(&self, name: &str) -> Result<&[String]> {
+        self.debian
+            .get(name)
+            .map(Vec::as_slice)
+            .ok_or_else(|| anyhow!("suites/tools.toml has no group `{name}` of Debian's packages"))
+    }
+
+    /// All tools and groups but those that only the benchmarks need.
+    pub(crate) fn all(&self) -> Vec<String> {
+        let tools = self.npm.keys().chain(self.go.keys()).chain(self.cargo.keys()).cloned();
+        let python = self.python.keys().filter(|name| *name != "go").cloned();
+        let groups = self.debian.keys().filter(|name| *name != "bench").map(|name| format!("debian:{name}"));
+        tools.chain(python).chain(groups).collect()
+    }
+}
+
+impl fmt::Display for GoPin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.module, self.version)
+    }
+}
+
+impl fmt::Display for CargoPin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.package, self.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_pinned() {
+        let pins = Pins::load().unwrap();
+        assert!(pins.python.values().all(|pin| pin.requirement.contains("==")));
+        assert!(pins.npm.values().all(|pin| pin.package.rfind('@').is_some_and(|at| at > 0)));
+        assert!(pins.go.values().all(|pin| pin.version.starts_with('v')));
+        assert!(pins.all().contains(&"debian:oci".to_owned()));
+        assert!(!pins.all().contains(&"debian:bench".to_owned()));
+    }
+}

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::{header, request::Parts};
 use registry_core::{
-    Actor, ActorSlot,
-    auth::{Action, AuthError, RegistryClaims},
+    Actor, ActorSlot, Protocol,
+    auth::{Access, Action, AuthError, RegistryClaims, ScopeSet},
 };
 use secrecy::SecretString;
 
@@ -126,18 +126,30 @@ impl Inner {
         Ok(Caller { actor, identity: if known { Identity::Known } else { Identity::Anonymous } })
     }
 
-    /// Whether the caller may do this to a repository.
-    pub(crate) async fn may(
+    /// Whether the caller may mount blobs of a repository: by a signed token's own access, or because whom it was made for
+    /// may pull there. Clients ask for a token to push before they know what they could mount.
+    pub(crate) async fn may_mount_from(
         &self,
         caller: &Caller,
-        repository: &RepositoryName,
-        need: Need,
+        source: &RepositoryName,
     ) -> Result<bool, Error> {
         if let Identity::Signed(claims) = &caller.identity {
-            return Ok(grants(claims, repository.as_str(), need.name()));
+            if grants(claims, source.as_str(), Need::Pull.name()) {
+                return Ok(true);
+            }
+            let entries = caller.signed_access().unwrap_or_default();
+            let mount = entries.into_iter().find(|entry| entry.is_registry("mount"));
+            // They were written by us into a token that we signed.
+            let scopes = mount.and_then(|mount| ScopeSet::parse(mount.scopes).ok()).unwrap_or_default();
+            return Ok(scopes.allows(&Access {
+                protocol: Protocol::Oci,
+                instance: &self.instance.name,
+                kind: Protocol::Oci.resource_type(),
+                name: source.as_str(),
+                action: Action::Read,
+            }));
         }
-        match self.services.authorize(&self.instance, &caller.actor, repository.as_str(), need.action()).await
-        {
+        match self.services.authorize(&self.instance, &caller.actor, source.as_str(), Action::Read).await {
             Ok(()) => Ok(true),
             Err(AuthError::Missing | AuthError::Forbidden(_)) => Ok(false),
             Err(other) => Err(other.into()),

@@ -53,7 +53,7 @@ fn readable(call: &Call<'_>, caller: &Caller) -> Result<ScopeSet, Error> {
         message: "the list of repositories needs the scope registry:catalog:*",
     };
     if let Some(entries) = caller.signed_access() {
-        let entry = entries.into_iter().find(|entry| entry.kind == "registry" && entry.name == "catalog");
+        let entry = entries.into_iter().find(|entry| entry.is_registry("catalog"));
         let entry = entry.ok_or_else(|| refused(Some(ChallengeError::InsufficientScope)))?;
         // They were written by us into a token that we signed.
         return Ok(ScopeSet::parse(entry.scopes).unwrap_or_default());

@@ -21,7 +21,7 @@ use crate::{
 const FORM_BYTES: u64 = 64 * 1024;
 /// The most resources of one token: it has to fit into a header.
 const MAX_RESOURCES: usize = 64;
-/// The most scopes that decide what a list of repositories shows.
+/// The most scopes that decide what a list of repositories shows and what may be mounted.
 const MAX_LISTED_SCOPES: usize = 32;
 /// How long a refresh token holds that was made for a password.
 const REFRESH_DAYS: i64 = 90;
@@ -107,9 +107,8 @@ async fn grant(
 
 /// What was asked for and is allowed; nothing at all is an answer too.
 async fn allowed(call: &Call<'_>, request: &TokenRequest, actor: &Actor) -> Result<Vec<AccessEntry>, Error> {
-    let registry = call.registry;
     let wanted = parse_scopes(request.scopes.iter().map(String::as_str));
-    let mut access = Vec::new();
+    let (mut access, mut pushes) = (Vec::new(), false);
     for (resource, wanted) in wanted.into_iter().take(MAX_RESOURCES) {
         match resource {
             Resource::Repository(name) => {
@@ -119,34 +118,35 @@ async fn allowed(call: &Call<'_>, request: &TokenRequest, actor: &Actor) -> Resu
                     push: wanted.push && may(call, actor, &name, Need::Push).await?,
                     delete: wanted.delete && may(call, actor, &name, Need::Delete).await?,
                 };
-                let actions: Vec<String> = granted.names().into_iter().map(str::to_owned).collect();
-                if !actions.is_empty() {
-                    let (kind, name) = ("repository".to_owned(), name.as_str().to_owned());
-                    access.push(AccessEntry { kind, name, actions, scopes: Vec::new() });
+                pushes |= granted.push;
+                if granted != Actions::default() {
+                    access.push(AccessEntry::repository(name.as_str(), granted));
                 }
             }
-            Resource::Catalog if wanted.pull => {
-                let reads = |scope: &&Scope| {
-                    let alone: ScopeSet = [(*scope).clone()].into_iter().collect();
-                    alone.allows_any(Protocol::Oci, &registry.instance.name, Action::Read)
-                };
-                let scopes: Vec<String> = actor
-                    .scopes
-                    .iter()
-                    .flat_map(|scopes| scopes.iter())
-                    .filter(reads)
-                    .take(MAX_LISTED_SCOPES)
-                    .map(ToString::to_string)
-                    .collect();
-                if !scopes.is_empty() {
-                    let (kind, name) = ("registry".to_owned(), "catalog".to_owned());
-                    access.push(AccessEntry { kind, name, actions: vec!["*".to_owned()], scopes });
+            Resource::Catalog => {
+                let scopes = readable(call, actor);
+                if wanted.pull && !scopes.is_empty() {
+                    access.push(AccessEntry::registry("catalog", "*", scopes));
                 }
             }
-            Resource::Catalog => {}
         }
     }
+    // Who pushes may mount what they may pull, though they did not know when they asked for the token.
+    let scopes = readable(call, actor);
+    if pushes && !scopes.is_empty() {
+        access.push(AccessEntry::registry("mount", "pull", scopes));
+    }
     Ok(access)
+}
+
+/// The actor's scopes that let some repository of this registry be pulled.
+fn readable(call: &Call<'_>, actor: &Actor) -> Vec<String> {
+    let reads = |scope: &&Scope| {
+        let alone: ScopeSet = [(*scope).clone()].into_iter().collect();
+        alone.allows_any(Protocol::Oci, &call.registry.instance.name, Action::Read)
+    };
+    let scopes = actor.scopes.iter().flat_map(|scopes| scopes.iter());
+    scopes.filter(reads).take(MAX_LISTED_SCOPES).map(ToString::to_string).collect()
 }
 
 async fn may(call: &Call<'_>, actor: &Actor, name: &RepositoryName, need: Need) -> Result<bool, Error> {
@@ -190,7 +190,9 @@ async fn refresh_token(
     }
 }
 
+/// The access as the answer's `scope` shows it: what can be asked for.
 fn render_scope(access: &[AccessEntry]) -> String {
+    let shown = access.iter().filter(|entry| !entry.is_registry("mount"));
     let one = |entry: &AccessEntry| format!("{}:{}:{}", entry.kind, entry.name, entry.actions.join(","));
-    access.iter().map(one).collect::<Vec<_>>().join(" ")
+    shown.map(one).collect::<Vec<_>>().join(" ")
 }

@@ -60,7 +60,7 @@ async fn mounted(
         None => Vec::new(),
     };
     for source in sources {
-        if call.registry.may(caller, &source, Need::Pull).await?
+        if call.registry.may_mount_from(caller, &source).await?
             && store.mount(&source, name, digest, &caller.actor).await?
         {
             return Ok(true);

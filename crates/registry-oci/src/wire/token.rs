@@ -91,9 +91,27 @@ pub(crate) struct AccessEntry {
     pub(crate) kind: String,
     pub(crate) name: String,
     pub(crate) actions: Vec<String>,
-    /// For the catalog: the scopes that decide which repositories are listed.
+    /// For the catalog: the scopes that decide which repositories are listed. For mounts: those that decide from which
+    /// repositories blobs may be mounted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) scopes: Vec<String>,
+}
+
+impl AccessEntry {
+    /// What a token allows of a repository.
+    pub(crate) fn repository(name: &str, actions: Actions) -> Self {
+        let actions = actions.names().into_iter().map(str::to_owned).collect();
+        Self { kind: "repository".to_owned(), name: name.to_owned(), actions, scopes: Vec::new() }
+    }
+
+    /// What a token allows beyond single repositories, by scopes.
+    pub(crate) fn registry(name: &str, action: &str, scopes: Vec<String>) -> Self {
+        Self { kind: "registry".to_owned(), name: name.to_owned(), actions: vec![action.to_owned()], scopes }
+    }
+
+    pub(crate) fn is_registry(&self, name: &str) -> bool {
+        self.kind == "registry" && self.name == name
+    }
 }
 
 /// A token request's parameters, from the query (GET) or the form (POST).

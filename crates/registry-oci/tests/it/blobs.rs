@@ -251,3 +251,27 @@ async fn on_a_folder_too() {
     assert!(bench.has_manifest("a", "v1").await);
     assert_eq!(bench.faults().await, Vec::<String>::new());
 }
+
+/// Checklist 8: who pushes with a token that names the target alone mounts what they may pull, and nothing else.
+#[tokio::test]
+async fn a_push_token_mounts_what_its_owner_may_pull() {
+    let bench = Bench::new();
+    let [mine, public, secret] =
+        [("a", 1), ("public/p", 2), ("secret", 3)].map(|(name, seed)| (name, noise(100, seed)));
+    for (name, bytes) in [&mine, &public, &secret] {
+        bench.blob(name, bytes.clone()).await;
+    }
+    let bob = bench.token(Some(BOB), &["repository:bob/x:pull,push"]).await;
+    for ((name, bytes), want) in [(&mine, 201), (&public, 201), (&secret, 202)] {
+        for from in [format!("&from={name}"), String::new()] {
+            let digest = sha256(bytes);
+            let mount = format!("/v2/bob/x/blobs/uploads/?mount={digest}{from}");
+            bench.post(&mount).token(&bob).send().await.expect(want);
+            bench.get(&format!("/v2/{name}/blobs/{digest}")).token(&bob).send().await.expect(401);
+        }
+    }
+    // To pull is not to push.
+    let pull = bench.token(Some(BOB), &["repository:bob/x:pull"]).await;
+    let mount = format!("/v2/bob/x/blobs/uploads/?mount={}&from=a", sha256(&mine.1));
+    bench.post(&mount).token(&pull).send().await.expect(401);
+}

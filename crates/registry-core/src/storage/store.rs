@@ -112,6 +112,11 @@ impl Storage {
         }
     }
 
+    /// Whether other long-lived servers may work on the same store: a bucket's may, a folder's may not.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.engine.place, super::engine::Place::Bucket)
+    }
+
     /// Waits until everything that was begun is done: changes whose callers went away, and bytes to delete.
     pub async fn drained(&self) {
         self.engine.tasks.drained().await;

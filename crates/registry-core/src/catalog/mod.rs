@@ -1,0 +1,137 @@
+//! What exists: names, latest versions, summaries. Derived from the store; it can be rebuilt from it.
+
+mod keeper;
+mod life;
+mod marker;
+mod reading;
+mod shelves;
+mod snapshot;
+mod stream;
+mod writing;
+
+#[cfg(test)]
+mod suite;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use self::{keeper::Keeper, shelves::Shelves};
+use crate::{
+    InstanceName, PackageRegistry,
+    clock::Clock,
+    storage::{Storage, StorageError},
+};
+
+/// One package as lists and searches show it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CatalogEntry {
+    /// The package's name.
+    pub name: String,
+    /// Its latest version, where the protocol has one.
+    #[serde(default)]
+    pub latest: Option<String>,
+    /// A line about it.
+    #[serde(default)]
+    pub summary: Option<String>,
+    /// Its keywords.
+    #[serde(default)]
+    pub keywords: Vec<String>,
+    /// When it last changed.
+    pub changed: DateTime<Utc>,
+    /// What else the protocol's search shows, in the protocol's own form.
+    #[serde(default)]
+    pub details: serde_json::Value,
+}
+
+impl CatalogEntry {
+    /// An entry with only a name and a time.
+    pub fn new(name: impl Into<String>, changed: DateTime<Utc>) -> Self {
+        Self {
+            name: name.into(),
+            latest: None,
+            summary: None,
+            keywords: Vec::new(),
+            changed,
+            details: serde_json::Value::Null,
+        }
+    }
+}
+
+/// The catalog of all instances. Cloning is cheap.
+///
+/// It is derived from the store: each server appends the changes that its registries tell of to a stream of its own
+/// (`_system/changes/<node>/<number>`, together what came within 1.5 s, so that no publish waits for it) and reads the others'
+/// streams when somebody asks and its own knowledge is older than 2.5 s. From time to time the streams are summed up in a
+/// snapshot (`_system/catalog/…`). It is loaded when it is first asked for.
+///
+/// A server that works on a store leaves a marker (`_system/servers/<node>`) which it removes when it ends in order. Where
+/// one is left behind, changes may be missing, and every registry tells anew what exists.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    keeper: Arc<Keeper>,
+}
+
+impl Catalog {
+    /// An empty catalog in memory only.
+    pub fn memory() -> Self {
+        Self { keeper: Arc::new(Keeper::memory()) }
+    }
+
+    /// The catalog of a storage. Reads and writes nothing yet.
+    pub fn stored(storage: &Storage, clock: Arc<dyn Clock>) -> Self {
+        Self { keeper: Arc::new(Keeper::stored(storage, clock)) }
+    }
+
+    /// For a server, before its first request: leaves its marker and, where an earlier server did not end in order or there is no
+    /// catalog yet, has these registries tell anew what exists, in the background. A second call names other registries.
+    pub async fn start(&self, registries: &[Arc<dyn PackageRegistry>]) -> Result<(), StorageError> {
+        self.keeper.start(registries).await
+    }
+
+    /// Has these registries tell now what exists, and takes out what they did not tell of.
+    pub async fn rescan(&self, registries: &[Arc<dyn PackageRegistry>]) -> Result<(), StorageError> {
+        self.keeper.rescan(registries).await
+    }
+
+    /// Says that a package changed (`Some`) or went away (`None`). Visible here at once, on other nodes within 5 s. Never
+    /// fails the operation that it tells of.
+    ///
+    /// [`CatalogEntry::changed`] must grow with each change of a package: where two calls for one come within 10 s, the entry
+    /// with the older time is taken as overtaken by the other.
+    pub fn changed(&self, instance: &InstanceName, name: &str, entry: Option<CatalogEntry>) {
+        self.keeper.changed(instance, name, entry);
+    }
+
+    /// At most `limit` entries in byte order of their names, beginning after `after` (exclusive), that `filter` lets through.
+    pub async fn page(
+        &self,
+        instance: &InstanceName,
+        after: Option<&str>,
+        limit: usize,
+        filter: &(dyn Fn(&str) -> bool + Sync),
+    ) -> Result<Vec<Arc<CatalogEntry>>, StorageError> {
+        let page = |shelves: &Shelves| {
+            let entries = shelves.entries(instance, after).filter(|entry| filter(&entry.name));
+            entries.take(limit).cloned().collect()
+        };
+        self.keeper.ask(page).await
+    }
+
+    /// All entries, for a search that ranks them itself.
+    pub async fn all(&self, instance: &InstanceName) -> Result<Vec<Arc<CatalogEntry>>, StorageError> {
+        self.keeper.ask(|shelves| shelves.entries(instance, None).cloned().collect()).await
+    }
+
+    /// Writes now what would be written soon.
+    pub async fn flush(&self) -> Result<(), StorageError> {
+        self.keeper.flush().await
+    }
+
+    /// Ends background work, writes what is left and takes the marker away. A change after it is not written.
+    pub async fn shutdown(&self) {
+        self.keeper.shutdown().await;
+    }
+}

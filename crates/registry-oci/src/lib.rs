@@ -1,4 +1,4 @@
-//! The OCI registry.
+#![doc = include_str!("../README.md")]
 
 mod access;
 mod catalog;

@@ -12,7 +12,8 @@ use serde::Deserialize;
 use crate::access_log::Expected;
 
 /// The suites that exist, by protocol.
-const SUITES: &[(&str, &str)] = &[("npm", include_str!("../../suites/npm.toml"))];
+const SUITES: &[(&str, &str)] =
+    &[("npm", include_str!("../../suites/npm.toml")), ("oci", include_str!("../../suites/oci.toml"))];
 
 /// One protocol's suite.
 #[derive(Debug, Clone, Deserialize)]

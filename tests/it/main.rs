@@ -1,1 +1,11 @@
-//! The cross-crate suites.
+//! Suites over the whole: several clients at once, killed servers, several servers on one store, all registries beside each
+//! other.
+
+mod gc;
+mod kills;
+mod large;
+#[cfg(feature = "test-s3")]
+mod nodes;
+mod publishes;
+mod slow;
+mod together;

@@ -3,6 +3,7 @@
 //! Everything that CI does is one of these commands, so that it can be done at home just the same.
 
 mod access_log;
+mod bench;
 mod ci;
 mod conformance;
 mod docs;
@@ -88,6 +89,14 @@ enum Task {
         #[arg(long)]
         write_docs: bool,
     },
+    /// Measure the server beside its peers and the machine's limits; writes docs/benchmarks.md
+    Bench(bench::Options),
+    /// A part of `bench` that is a process of its own
+    #[command(hide = true)]
+    BenchProbe {
+        #[command(subcommand)]
+        probe: bench::Probe,
+    },
     /// Check what the compiler cannot: the crate graph, layouts, file lengths, names that must not be written
     Tidy,
     /// Everything that must pass before a change is taken
@@ -120,7 +129,9 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Setup { what } => {
             let mut names = Pins::load()?.all();
-            names.extend(what.map(|group| format!("debian:{group}")));
+            if what.is_some() {
+                names.extend(Pins::bench());
+            }
             Tools::ensure(names)?;
             println!("everything is installed");
             Ok(())
@@ -142,6 +153,8 @@ fn run(task: Task) -> Result<()> {
             close(s3::run(&options, native_only)?)
         }
         Task::Conformance { write_docs } => close(conformance::run(write_docs)?),
+        Task::Bench(options) => bench::run(&options),
+        Task::BenchProbe { probe } => probe.work(),
         Task::Tidy => tidy::run(),
         Task::Ci => close(ci::run(default_jobs())?),
     }

@@ -65,10 +65,16 @@ impl Pins {
 
     /// All tools and groups but those that only the benchmarks need.
     pub(crate) fn all(&self) -> Vec<String> {
-        let tools = self.npm.keys().chain(self.go.keys()).chain(self.cargo.keys()).cloned();
+        let tools = self.npm.keys().chain(self.go.keys()).chain(self.cargo.keys());
+        let tools = tools.filter(|name| *name != "verdaccio").cloned();
         let python = self.python.keys().filter(|name| *name != "go").cloned();
         let groups = self.debian.keys().filter(|name| *name != "bench").map(|name| format!("debian:{name}"));
         tools.chain(python).chain(groups).collect()
+    }
+
+    /// What only the benchmarks need.
+    pub(crate) fn bench() -> [String; 2] {
+        ["debian:bench", "verdaccio"].map(str::to_owned)
     }
 }
 
@@ -95,6 +101,8 @@ mod tests {
         assert!(pins.npm.values().all(|pin| pin.package.rfind('@').is_some_and(|at| at > 0)));
         assert!(pins.go.values().all(|pin| pin.version.starts_with('v')));
         assert!(pins.all().contains(&"debian:oci".to_owned()));
-        assert!(!pins.all().contains(&"debian:bench".to_owned()));
+        for name in Pins::bench() {
+            assert!(!pins.all().contains(&name));
+        }
     }
 }

@@ -1,0 +1,219 @@
+//! Servers killed at random moments: what was acknowledged is there, and nothing is broken.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use registry_tests::{Client, Image, Place, Publish, Seed, Server, full};
+
+const WORKERS: u64 = 6;
+
+fn rounds() -> u64 {
+    if full() { 50 } else { 10 }
+}
+
+/// When to kill: so long after so many acknowledgements of a round.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    acknowledged: u64,
+    later: Duration,
+}
+
+impl Moment {
+    fn draw(seed: &mut Seed) -> Self {
+        let later = seed.time_between(Duration::ZERO, Duration::from_millis(150));
+        Self { acknowledged: seed.below(8), later }
+    }
+}
+
+/// What the server said it has, over all rounds.
+#[derive(Debug)]
+struct Acknowledged<T>(Arc<Mutex<Vec<T>>>);
+
+impl<T: Clone> Acknowledged<T> {
+    fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    fn add(&self, what: T) {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(what);
+    }
+
+    fn count(&self) -> u64 {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).len() as u64
+    }
+
+    fn all(&self) -> Vec<T> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+}
+
+impl<T> Clone for Acknowledged<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// Lets `work` run in several tasks, kills the server at a moment, and waits for the tasks to notice.
+async fn run_and_kill<T, W, F>(server: Server, after: Moment, told: &Acknowledged<T>, work: W) -> Result<()>
+where
+    T: Clone,
+    W: Fn(u64) -> F,
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    let before = told.count();
+    let tasks: Vec<_> = (0..WORKERS).map(|worker| tokio::spawn(work(worker))).collect();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while told.count() < before + after.acknowledged && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    tokio::time::sleep(after.later).await;
+    server.kill()?;
+    for task in tasks {
+        task.await??;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_npm_was_told_is_published_survives_a_kill() -> Result<()> {
+    let mut seed = Seed::of("npm kills");
+    let place = Place::new("")?;
+    let token = place.token("alice", &["npm:package:*:*"])?;
+    let acknowledged = Acknowledged::<Publish>::new();
+    for round in 0..rounds() {
+        let server = place.serve()?;
+        let client = server.client(&token);
+        let dead = Arc::new(AtomicBool::new(false));
+        let after = Moment::draw(&mut seed);
+        let seeds = seed.fork();
+        let flag = Arc::clone(&dead);
+        let told = acknowledged.clone();
+        run_and_kill(server, after, &acknowledged, move |worker| {
+            let (client, told, dead) = (client.clone(), told.clone(), Arc::clone(&flag));
+            let mut seed = seeds.clone();
+            async move {
+                for at in 0_u64.. {
+                    // Half of them publish to one package, the others to one of their own.
+                    let name = if worker % 2 == 0 { "shared".to_owned() } else { format!("own-{worker}") };
+                    let version = format!("{round}.{worker}.{at}");
+                    let size = usize::try_from(seed.below(20_000))?;
+                    let publish = Publish::new(&name, &version, &seed.bytes(size))?;
+                    if dead.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    match publish.send(&client, "/npm").await {
+                        Ok(answer) => {
+                            answer.expect(201)?;
+                            told.add(publish);
+                        }
+                        // The server is gone, as it should be.
+                        Err(_) => break,
+                    }
+                }
+                dead.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+        })
+        .await
+        .with_context(|| format!("round {round}, killed after {after:?}"))?;
+        place.run(&["verify"]).with_context(|| format!("round {round}, killed after {after:?}"))?;
+        let server = place.serve()?;
+        let client = server.client(&token);
+        for publish in acknowledged.all() {
+            publish
+                .check(&client, "/npm")
+                .await
+                .with_context(|| format!("round {round}, killed after {after:?}"))?;
+        }
+        check_listed_versions(&client).await?;
+        server.stop()?;
+    }
+    let count = acknowledged.count();
+    assert!(
+        count >= 20,
+        "only {count} publishes were acknowledged: the kills came too early to show anything"
+    );
+    Ok(())
+}
+
+/// Versions that nobody was told of may be there, but then whole.
+async fn check_listed_versions(client: &Client) -> Result<()> {
+    let names =
+        std::iter::once("shared".to_owned()).chain((0..WORKERS).map(|worker| format!("own-{worker}")));
+    for name in names {
+        let answer = client.get(&format!("/npm/{name}")).await?;
+        if answer.status == 404 {
+            continue;
+        }
+        let packument = answer.expect(200)?.json()?;
+        for version in packument.get("versions").and_then(|v| v.as_object()).context("no versions")?.keys() {
+            let tarball = client.get(&format!("/npm/{name}/-/{name}-{version}.tgz")).await?;
+            tarball.expect(200).with_context(|| format!("{name}@{version} is listed"))?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_oci_was_told_is_pushed_survives_a_kill() -> Result<()> {
+    let mut seed = Seed::of("oci kills");
+    let place = Place::new("")?;
+    let token = place.token("alice", &["oci:repository:*:*"])?;
+    let acknowledged = Acknowledged::<(String, String, Image)>::new();
+    for round in 0..rounds() {
+        let server = place.serve()?;
+        let client = server.client(&token);
+        let after = Moment::draw(&mut seed);
+        let seeds = seed.fork();
+        let told = acknowledged.clone();
+        run_and_kill(server, after, &acknowledged, move |worker| {
+            let (client, told) = (client.clone(), told.clone());
+            let mut seed = seeds.clone();
+            async move {
+                let shared: Bytes = seed.bytes(50_000).into();
+                for at in 0_u64.. {
+                    let repository =
+                        if worker % 2 == 0 { "shared".to_owned() } else { format!("own/{worker}") };
+                    let tag = format!("r{round}-{worker}-{at}");
+                    // Small ones, that are kept in their descriptors, and such that are data of their own.
+                    let size = usize::try_from(seed.below(400_000))?;
+                    let layers = [shared.clone(), seed.bytes(size).into()];
+                    let image = Image::new(&tag, &layers)?;
+                    match image.push(&client, &repository, &tag).await {
+                        Ok(()) => told.add((repository, tag, image)),
+                        Err(error) if is_refusal(&error) => return Err(error),
+                        Err(_) => break,
+                    }
+                }
+                Ok(())
+            }
+        })
+        .await
+        .with_context(|| format!("round {round}, killed after {after:?}"))?;
+        place.run(&["verify"]).with_context(|| format!("round {round}, killed after {after:?}"))?;
+        let server = place.serve()?;
+        let client = server.client(&token);
+        for (repository, tag, image) in acknowledged.all() {
+            image
+                .check(&client, &repository, &tag)
+                .await
+                .with_context(|| format!("round {round}, killed after {after:?}"))?;
+        }
+        server.stop()?;
+    }
+    let count = acknowledged.count();
+    assert!(count >= 20, "only {count} images were acknowledged: the kills came too early to show anything");
+    Ok(())
+}
+
+/// Whether the server answered, but not as it must; a killed server does not answer.
+fn is_refusal(error: &anyhow::Error) -> bool {
+    error.to_string().contains("in place of")
+}

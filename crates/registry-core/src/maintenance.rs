@@ -27,7 +27,7 @@ pub struct GcRun {
 
 impl GcRun {
     /// Unreferenced data younger than this is never touched, whatever the grace: a write may be under way.
-    pub const MINIMUM_AGE: Duration = Duration::from_secs(3600);
+    pub const MINIMUM_AGE: Duration = Duration::from_hours(1);
 
     /// A run that begins now.
     pub fn new(now: DateTime<Utc>, grace: Duration, dry_run: bool) -> Self {

@@ -167,7 +167,7 @@ impl Taken {
             return Err(StorageError::TooLarge { limit: self.most });
         }
         if let Some(length) = self.length.filter(|length| self.size > *length) {
-            return Err(mismatch("length", length, format!("more than {length}")));
+            return Err(mismatch("length", &length, &format!("more than {length}")));
         }
         let mut pieces = piece.chunks(HASHED_AT_ONCE).peekable();
         while let Some(piece) = pieces.next() {
@@ -181,7 +181,7 @@ impl Taken {
 
     fn finish(self, spec: &ArtifactSpec) -> Result<(u64, Digests), StorageError> {
         if let Some(length) = self.length.filter(|length| *length != self.size) {
-            return Err(mismatch("length", length, self.size));
+            return Err(mismatch("length", &length, &self.size));
         }
         let digests = self.hashes.finish();
         let got = [Some(&digests.sha256), digests.sha512.as_ref(), digests.sha1.as_ref()];
@@ -192,14 +192,14 @@ impl Taken {
             if let Some((got, expected)) = got.zip(expected.as_ref())
                 && !got.eq_ignore_ascii_case(expected)
             {
-                return Err(mismatch(name, expected, got));
+                return Err(mismatch(name, &expected, &got));
             }
         }
         Ok((self.size, digests))
     }
 }
 
-fn mismatch(what: &'static str, expected: impl ToString, actual: impl ToString) -> StorageError {
+fn mismatch(what: &'static str, expected: &impl ToString, actual: &impl ToString) -> StorageError {
     StorageError::Mismatch { what, expected: expected.to_string(), actual: actual.to_string() }
 }
 

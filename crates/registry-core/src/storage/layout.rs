@@ -27,13 +27,12 @@ pub(crate) fn key() -> Key {
 pub(crate) async fn claim(storage: &Storage) -> Result<(), StorageError> {
     let store = storage.system();
     let key = key();
-    let found = match store.read::<Layout>(&key).await? {
-        Some(layout) => layout,
-        None => {
-            let layout = Layout { version: VERSION, unknown: UnknownFields::default() };
-            match store.create(&key, layout).await? {
-                Created::Now(layout) | Created::Exists(layout) => layout,
-            }
+    let found = if let Some(layout) = store.read::<Layout>(&key).await? {
+        layout
+    } else {
+        let layout = Layout { version: VERSION, unknown: UnknownFields::default() };
+        match store.create(&key, layout).await? {
+            Created::Now(layout) | Created::Exists(layout) => layout,
         }
     };
     if found.version > VERSION {

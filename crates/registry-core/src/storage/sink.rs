@@ -70,19 +70,16 @@ impl DataSink {
     /// Makes the object durable. The caller sees to it that it is named or removed.
     pub(crate) async fn finish(self) -> Result<DataRef, StorageError> {
         let Self { engine, key, part, written, upload, .. } = self;
-        match upload {
-            Some(mut upload) => {
-                if part.bytes > 0 {
-                    upload.put_part(part.into_payload()).await?;
-                }
-                upload.complete().await?;
+        if let Some(mut upload) = upload {
+            if part.bytes > 0 {
+                upload.put_part(part.into_payload()).await?;
             }
-            None => {
-                let mut options = PutOptions::default();
-                options.extensions.insert(InPlace);
-                let put = engine.artifacts.put_opts(&path(&key), part.into_payload(), options).await;
-                put.map_err(|error| storage_error(&key, error))?;
-            }
+            upload.complete().await?;
+        } else {
+            let mut options = PutOptions::default();
+            options.extensions.insert(InPlace);
+            let put = engine.artifacts.put_opts(&path(&key), part.into_payload(), options).await;
+            put.map_err(|error| storage_error(&key, error))?;
         }
         Ok(DataRef { key, size: written, sha256: None })
     }
@@ -112,7 +109,7 @@ impl Part {
 struct Upload {
     engine: Arc<Engine>,
     key: Key,
-    upload: Option<Box<dyn MultipartUpload>>,
+    multipart: Option<Box<dyn MultipartUpload>>,
     parts: JoinSet<object_store::Result<()>>,
 }
 
@@ -122,14 +119,19 @@ impl Upload {
         options.extensions.insert(InPlace);
         let upload = engine.artifacts.put_multipart_opts(&path(key), options).await;
         let upload = upload.map_err(|error| storage_error(key, error))?;
-        Ok(Self { engine: Arc::clone(engine), key: key.clone(), upload: Some(upload), parts: JoinSet::new() })
+        Ok(Self {
+            engine: Arc::clone(engine),
+            key: key.clone(),
+            multipart: Some(upload),
+            parts: JoinSet::new(),
+        })
     }
 
     async fn put_part(&mut self, payload: PutPayload) -> Result<(), StorageError> {
         while self.parts.len() >= PARTS_IN_FLIGHT {
             self.part_ended().await?;
         }
-        if let Some(upload) = &mut self.upload {
+        if let Some(upload) = &mut self.multipart {
             self.parts.spawn(upload.put_part(payload));
         }
         Ok(())
@@ -139,10 +141,10 @@ impl Upload {
         while !self.parts.is_empty() {
             self.part_ended().await?;
         }
-        if let Some(upload) = &mut self.upload {
+        if let Some(upload) = &mut self.multipart {
             upload.complete().await.map_err(|error| storage_error(&self.key, error))?;
         }
-        self.upload = None;
+        self.multipart = None;
         Ok(())
     }
 
@@ -157,7 +159,7 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        let Some(mut upload) = self.upload.take() else { return };
+        let Some(mut upload) = self.multipart.take() else { return };
         let key = self.key.clone();
         self.engine.tasks.spawn(async move {
             if let Err(error) = upload.abort().await {

@@ -22,7 +22,7 @@ pub(super) async fn get(
     options: GetOptions,
 ) -> object_store::Result<GetResult> {
     let wanted = location.clone();
-    let opened = store.read(location, move |inner| Ok(open(inner, wanted, &options))).await??;
+    let opened = store.read(location, move |inner| Ok(open(inner, &wanted, &options))).await??;
     let Opened { file, meta, range, first } = opened;
     let rest = range.start.saturating_add(first.len() as u64)..range.end;
     let payload = if rest.is_empty() {
@@ -30,7 +30,7 @@ pub(super) async fn get(
     } else {
         let pieces = Pieces { location: location.clone(), file: Arc::from(file), rest, ahead: None };
         stream::once(async move { Ok(first) })
-            .chain(stream::try_unfold(pieces.read_ahead(), |pieces| pieces.next()))
+            .chain(stream::try_unfold(pieces.read_ahead(), Pieces::next))
             .boxed()
     };
     Ok(GetResult {
@@ -49,7 +49,7 @@ pub(super) async fn get_ranges(
 ) -> object_store::Result<Vec<Bytes>> {
     let wanted = location.clone();
     let read = move |inner: &Inner| {
-        let opened = match open(inner, wanted, &GetOptions::default().with_head(true)) {
+        let opened = match open(inner, &wanted, &GetOptions::default().with_head(true)) {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(error)),
         };
@@ -72,9 +72,9 @@ struct Opened {
     first: Bytes,
 }
 
-fn open(inner: &Inner, location: Path, options: &GetOptions) -> object_store::Result<Opened> {
-    let failed = |error| store_error(&location, error);
-    let path = inner.file_path(&location)?;
+fn open(inner: &Inner, location: &Path, options: &GetOptions) -> object_store::Result<Opened> {
+    let failed = |error| store_error(location, error);
+    let path = inner.file_path(location)?;
     inner.pending.wait(location.as_ref()).map_err(failed)?;
     let file = inner.files.open(&path).map_err(failed)?;
     let stat = file.stat().map_err(failed)?;

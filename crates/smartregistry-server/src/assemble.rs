@@ -9,6 +9,7 @@ use smartregistry::{
         PackageRegistry, Services,
         auth::{AuthOptions, ScopeSet, StoredAuthProvider},
         catalog::Catalog,
+        clock::SystemClock,
         http::PublicUrl,
         storage::{ProcessRole, Storage, StorageOptions},
     },
@@ -56,6 +57,7 @@ impl Opened {
     /// Ends everything that runs in the background.
     pub(crate) async fn close(&self) {
         self.end_registries().await;
+        self.registry.catalog().shutdown().await;
         // What is not done by then is as if the process had been killed, which the store is made for.
         let _ = tokio::time::timeout(DRAIN, self.registry.storage().drained()).await;
     }
@@ -71,6 +73,7 @@ pub(crate) async fn open_for_serving(config: &Config) -> Result<(Opened, Option<
     let opened = open(config, ProcessRole::Server).await?;
     let minted = opened.auth.ensure_admin_token().await;
     let minted = minted.map_err(|e| Failure::while_doing("cannot make the administrator's token", &e))?;
+    start_catalog(&opened).await?;
     Ok((opened, minted.map(|minted| minted.secret)))
 }
 
@@ -78,13 +81,22 @@ async fn open(config: &Config, role: ProcessRole) -> Result<Opened, Failure> {
     // Wrong settings are told before a store is made for them.
     let admin_token = admin_token()?;
     let storage = open_storage(config, role).await?;
-    put_together(config, storage, Catalog::memory(), admin_token).await
+    let catalog = Catalog::stored(&storage, Arc::new(SystemClock));
+    put_together(config, storage, catalog, admin_token).await
+}
+
+/// A server leaves its marker in the store, and finds out whether an earlier one crashed. Commands do not.
+async fn start_catalog(opened: &Opened) -> Result<(), Failure> {
+    let started = opened.registry.catalog().start(opened.registry.registries()).await;
+    started.map_err(|e| Failure::while_doing("cannot start the catalog", &e))
 }
 
 /// Registries of another configuration on a store that is open.
 pub(crate) async fn reopen(opened: &Opened, config: &Config) -> Result<Opened, Failure> {
     let (storage, catalog) = (opened.registry.storage().clone(), opened.registry.catalog().clone());
-    put_together(config, storage, catalog, admin_token()?).await
+    let reopened = put_together(config, storage, catalog, admin_token()?).await?;
+    start_catalog(&reopened).await?;
+    Ok(reopened)
 }
 
 async fn put_together(

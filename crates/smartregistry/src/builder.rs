@@ -6,11 +6,11 @@ use registry_core::{
     BasePath, InstanceName, PackageRegistry, Services,
     auth::{AuthError, AuthProvider, DefaultAuthProvider},
     catalog::Catalog,
-    clock::Clock,
+    clock::{Clock, SystemClock},
     hooks::{Hooks, StorageHooks},
     http::PublicUrl,
     registry::InitError,
-    storage::{Storage, StorageOptions},
+    storage::{Storage, StorageError, StorageOptions},
 };
 
 use crate::{SmartRegistry, defaults, router::Router};
@@ -43,6 +43,9 @@ pub enum BuildError {
     /// The auth provider that is there where none is given could not be made.
     #[error("there is no auth provider")]
     Auth(#[source] AuthError),
+    /// The catalog could not be started on the store.
+    #[error("the catalog could not start")]
+    Catalog(#[source] StorageError),
     /// Hooks belong to the storage; where the storage comes ready made, they must be in its options.
     #[error("hooks were given beside a storage: put them into the storage's options")]
     HooksBesideStorage,
@@ -86,7 +89,7 @@ impl Builder {
         self
     }
 
-    /// Takes this catalog of what exists, where several services share a storage.
+    /// Takes this catalog of what exists, where several services share a storage. Whoever gives one starts it and shuts it down.
     pub fn catalog(mut self, catalog: Catalog) -> Self {
         self.catalog = Some(catalog);
         self
@@ -162,12 +165,12 @@ impl Builder {
             Some(auth) => auth,
             None => Arc::new(DefaultAuthProvider::builder().build().map_err(BuildError::Auth)?),
         };
-        let catalog = self.catalog.unwrap_or_else(Catalog::memory);
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let own_catalog = self.catalog.is_none();
+        let catalog = self.catalog.unwrap_or_else(|| Catalog::stored(&storage, Arc::clone(&clock)));
         let mut services = Services::new(storage, auth, catalog);
         services.public_url = self.public_url;
-        if let Some(clock) = self.clock {
-            services.clock = clock;
-        }
+        services.clock = clock;
         let registries: Vec<_> = self.registries.into_iter().map(|make| make(services.clone())).collect();
         let mut names = BTreeSet::new();
         for registry in &registries {
@@ -184,7 +187,10 @@ impl Builder {
         for registry in &registries {
             registry.init().await.map_err(BuildError::Init)?;
         }
-        Ok(SmartRegistry::new(router, registries, services))
+        if own_catalog {
+            services.catalog.start(&registries).await.map_err(BuildError::Catalog)?;
+        }
+        Ok(SmartRegistry::new(router, registries, services, own_catalog))
     }
 }
 

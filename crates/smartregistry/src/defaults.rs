@@ -1,25 +1,31 @@
 //! The registries that there are where nobody says which.
 
-use std::sync::Arc;
-
 use registry_core::{BasePath, Instance, InstanceName, Protocol};
 
 use crate::builder::Make;
 
 /// One registry of each protocol that is compiled in.
 pub(crate) fn registries() -> Vec<Make> {
-    let mut all: Vec<Make> = Vec::new();
-    #[cfg(feature = "npm")]
-    all.push(Box::new(|services| {
-        let instance = default_instance(Protocol::Npm);
-        Arc::new(registry_npm::NpmRegistry::new(instance, services, registry_npm::NpmConfig::default()))
-    }));
-    #[cfg(feature = "oci")]
-    all.push(Box::new(|services| {
-        let instance = default_instance(Protocol::Oci);
-        Arc::new(registry_oci::OciRegistry::new(instance, services, registry_oci::OciConfig::default()))
-    }));
-    all
+    Vec::from([
+        #[cfg(feature = "npm")]
+        npm(),
+        #[cfg(feature = "oci")]
+        oci(),
+    ])
+}
+
+#[cfg(feature = "npm")]
+fn npm() -> Make {
+    use registry_npm::{NpmConfig, NpmRegistry};
+    let instance = default_instance(Protocol::Npm);
+    Box::new(|services| std::sync::Arc::new(NpmRegistry::new(instance, services, NpmConfig::default())))
+}
+
+#[cfg(feature = "oci")]
+fn oci() -> Make {
+    use registry_oci::{OciConfig, OciRegistry};
+    let instance = default_instance(Protocol::Oci);
+    Box::new(|services| std::sync::Arc::new(OciRegistry::new(instance, services, OciConfig::default())))
 }
 
 /// A protocol's default registry: named as the protocol, at its usual base paths.

@@ -28,6 +28,8 @@ struct Inner {
     router: Router,
     registries: Vec<Arc<dyn PackageRegistry>>,
     services: Services,
+    /// Whether nobody else uses the catalog, so that it ends with the registries.
+    own_catalog: bool,
 }
 
 impl SmartRegistry {
@@ -36,8 +38,13 @@ impl SmartRegistry {
         Builder::default()
     }
 
-    pub(crate) fn new(router: Router, registries: Vec<Arc<dyn PackageRegistry>>, services: Services) -> Self {
-        Self { inner: Arc::new(Inner { router, registries, services }) }
+    pub(crate) fn new(
+        router: Router,
+        registries: Vec<Arc<dyn PackageRegistry>>,
+        services: Services,
+        own_catalog: bool,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { router, registries, services, own_catalog }) }
     }
 
     /// Answers a request. The request's path decides which registry does (the longest base path wins, and a registry with
@@ -85,10 +92,13 @@ impl SmartRegistry {
         &self.inner.registries
     }
 
-    /// Ends what the registries do in the background. Call it once, after the last request was answered.
+    /// Ends what the registries do in the background, and the catalog unless [`Builder::catalog`] gave it. Call it once, after the last request was answered.
     pub async fn shutdown(&self) {
         for registry in &self.inner.registries {
             registry.shutdown().await;
+        }
+        if self.inner.own_catalog {
+            self.inner.services.catalog.shutdown().await;
         }
     }
 }

@@ -61,7 +61,7 @@ fn s3(bucket: &str, connection: &Connection) -> Result<Clients, StorageError> {
         // TLS protects the bytes already; without it they are hashed once more for the signature.
         .with_unsigned_payload(over_tls)
         .build();
-    Ok([Arc::new(documents.map_err(setup)?), Arc::new(artifacts.map_err(setup)?)])
+    Ok([Arc::new(documents.map_err(|e| setup(&e))?), Arc::new(artifacts.map_err(|e| setup(&e))?)])
 }
 
 #[cfg(not(feature = "s3"))]
@@ -83,7 +83,7 @@ fn google(bucket: &str, connection: &Connection) -> Result<Clients, StorageError
     }
     let [documents, artifacts] = limits(connection)
         .map(|(options, retry)| builder.clone().with_client_options(options).with_retry(retry).build());
-    Ok([Arc::new(documents.map_err(setup)?), Arc::new(artifacts.map_err(setup)?)])
+    Ok([Arc::new(documents.map_err(|e| setup(&e))?), Arc::new(artifacts.map_err(|e| setup(&e))?)])
 }
 
 #[cfg(not(feature = "gcs"))]
@@ -112,7 +112,7 @@ fn azure(container: &str, connection: &Connection) -> Result<Clients, StorageErr
     }
     let [documents, artifacts] = limits(connection)
         .map(|(options, retry)| builder.clone().with_client_options(options).with_retry(retry).build());
-    Ok([Arc::new(documents.map_err(setup)?), Arc::new(artifacts.map_err(setup)?)])
+    Ok([Arc::new(documents.map_err(|e| setup(&e))?), Arc::new(artifacts.map_err(|e| setup(&e))?)])
 }
 
 #[cfg(not(feature = "azure"))]
@@ -123,7 +123,7 @@ fn azure(_container: &str, _connection: &Connection) -> Result<Clients, StorageE
 }
 
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
-fn setup(error: object_store::Error) -> StorageError {
+fn setup(error: &object_store::Error) -> StorageError {
     StorageError::Setup(format!("the bucket cannot be reached like this: {error}"))
 }
 
@@ -137,7 +137,7 @@ fn limits(connection: &Connection) -> [(object_store::ClientOptions, object_stor
     let client = ClientOptions::new()
         .with_allow_http(connection.allow_http)
         .with_connect_timeout(Duration::from_secs(5))
-        .with_pool_idle_timeout(Duration::from_secs(60));
+        .with_pool_idle_timeout(Duration::from_mins(1));
     let backoff = BackoffConfig {
         init_backoff: Duration::from_millis(50),
         max_backoff: Duration::from_secs(5),
@@ -146,9 +146,9 @@ fn limits(connection: &Connection) -> [(object_store::ClientOptions, object_stor
     let documents =
         RetryConfig { backoff: backoff.clone(), max_retries: 5, retry_timeout: Duration::from_secs(30) };
     // The time counts from the request's beginning, and a slow reader's download may be resumed after hours.
-    let artifacts = RetryConfig { backoff, max_retries: 8, retry_timeout: Duration::from_secs(24 * 60 * 60) };
+    let artifacts = RetryConfig { backoff, max_retries: 8, retry_timeout: Duration::from_hours(24) };
     [
         (client.clone().with_timeout(Duration::from_secs(20)), documents),
-        (client.with_timeout_disabled().with_read_timeout(Duration::from_secs(60)), artifacts),
+        (client.with_timeout_disabled().with_read_timeout(Duration::from_mins(1)), artifacts),
     ]
 }

@@ -240,6 +240,33 @@ fn unknown_keys_name_the_file_or_the_environment() {
     );
 }
 
+/// The fields of a struct that refuses others, as its refusal lists them.
+fn fields_of<T: serde::de::DeserializeOwned + fmt::Debug>() -> Vec<String> {
+    let table: Table = "no_such_field_at_all = 1".parse().unwrap();
+    let message = table.try_into::<T>().unwrap_err().message().to_owned();
+    let (_, listed) = message.split_once("expected").unwrap();
+    listed.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_field_of_the_protocols_settings_is_a_key() {
+    #[track_caller]
+    fn check(table: &str, fields: &[String]) {
+        assert!(fields.len() > 2, "{table}: {fields:?}");
+        for field in fields {
+            let path: Vec<&str> = table.split('.').chain([field.as_str()]).collect();
+            assert!(keys::find(&path).is_some(), "{table}.{field} is missing in the schema");
+        }
+    }
+    check("npm", &fields_of::<smartregistry::npm::NpmConfig>());
+    check("oci", &fields_of::<smartregistry::oci::OciConfig>());
+    check("oci.delete", &fields_of::<smartregistry::oci::DeleteConfig>());
+    check("storage", &fields_of::<raw::RawStorage>());
+    check("auth", &fields_of::<raw::RawAuth>());
+    check("limits", &fields_of::<raw::RawLimits>());
+    check("log", &fields_of::<raw::RawLog>());
+}
+
 #[test]
 fn every_key_is_documented() {
     let page = include_str!("../../../../docs/configuration.md");

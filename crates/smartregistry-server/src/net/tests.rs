@@ -203,6 +203,57 @@ async fn more_connections_than_the_limit_wait_for_their_turn() {
     assert!(began.elapsed() >= Duration::from_millis(900), "{:?}", began.elapsed());
 }
 
+type Http2 = hyper::client::conn::http2::SendRequest<http_body_util::Full<bytes::Bytes>>;
+
+/// Begins to speak HTTP/2. The second part ends when the server closes.
+async fn connect_http2(running: &Running) -> (Http2, JoinHandle<()>) {
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    let io = TokioIo::new(connect(running).await);
+    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    let closed = tokio::spawn(async move {
+        // However it ends, it has ended.
+        let _ = connection.await;
+    });
+    (sender, closed)
+}
+
+async fn ask_http2(sender: &mut Http2, path: &str, bytes: usize) -> String {
+    let body = http_body_util::Full::new(bytes::Bytes::from(vec![b'x'; bytes]));
+    let request = Request::put(format!("http://x{path}")).body(body).unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn http_2_carries_many_requests_at_once_and_ends_when_idle() {
+    let running = start(limits(), Duration::ZERO).await;
+    let (sender, closed) = connect_http2(&running).await;
+    let began = Instant::now();
+    let requests = (0..50).map(|n| {
+        let mut sender = sender.clone();
+        async move { ask_http2(&mut sender, "/wait/300", n * 10_000).await }
+    });
+    let answers = futures_util::future::join_all(requests).await;
+    assert!(answers.iter().enumerate().all(|(n, answer)| *answer == (n * 10_000).to_string()));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    timeout(Duration::from_secs(20), closed).await.expect("an idle connection is closed").unwrap();
+}
+
+#[tokio::test]
+async fn http_2_requests_in_flight_end_when_the_server_stops() {
+    let running = start(limits(), Duration::from_secs(10)).await;
+    let (mut sender, closed) = connect_http2(&running).await;
+    let (mut idle, idle_closed) = connect_http2(&running).await;
+    assert_eq!(ask_http2(&mut idle, "/", 1).await, "1");
+    let busy = tokio::spawn(async move { ask_http2(&mut sender, "/wait/600", 7).await });
+    sleep(Duration::from_millis(200)).await;
+    running.stop.send(true).unwrap();
+    assert_eq!(busy.await.unwrap(), "7");
+    timeout(Duration::from_secs(20), closed).await.unwrap().unwrap();
+    timeout(Duration::from_secs(20), idle_closed).await.unwrap().unwrap();
+    assert!(running.server.await.unwrap(), "all requests ended");
+}
+
 #[tokio::test]
 async fn a_stop_lets_requests_in_flight_end_and_refuses_new_ones() {
     let running = start(limits(), Duration::from_secs(10)).await;

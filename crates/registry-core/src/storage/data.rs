@@ -192,14 +192,14 @@ impl Taken {
             if let Some((got, expected)) = got.zip(expected.as_ref())
                 && !got.eq_ignore_ascii_case(expected)
             {
-                return Err(mismatch(name, &expected, &got));
+                return Err(mismatch(name, expected, got));
             }
         }
         Ok((self.size, digests))
     }
 }
 
-fn mismatch(what: &'static str, expected: &impl ToString, actual: &impl ToString) -> StorageError {
+fn mismatch(what: &'static str, expected: &dyn ToString, actual: &dyn ToString) -> StorageError {
     StorageError::Mismatch { what, expected: expected.to_string(), actual: actual.to_string() }
 }
 

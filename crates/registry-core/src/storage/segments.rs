@@ -102,13 +102,14 @@ mod tests {
             (2 * part + 1, vec![2 * part, 1]),
             (5 * part + 7, vec![2 * part, 2 * part, part + 7]),
         ] {
-            let content: Bytes = (0..length).map(|n| (n % 251) as u8).collect::<Vec<_>>().into();
+            let content: Bytes =
+                (0..length).map(|n| u8::try_from(n % 251).unwrap()).collect::<Vec<_>>().into();
             for step in [100_000, 3 * part] {
                 let pieces: Vec<Bytes> = content.chunks(step).map(Bytes::copy_from_slice).collect();
                 let written = write(&store, 2 * part as u64, &pieces).await;
                 let data: Vec<DataRef> = written.into_iter().map(PendingArtifact::keep).collect();
                 assert_eq!(
-                    data.iter().map(|d| d.size as usize).collect::<Vec<_>>(),
+                    data.iter().map(|d| usize::try_from(d.size).unwrap()).collect::<Vec<_>>(),
                     sizes,
                     "{length}/{step}"
                 );
@@ -123,7 +124,7 @@ mod tests {
         let (storage, store) = store();
         let root = store.key().build();
         let part = Bytes::from(vec![1; 3 << 20]);
-        drop(write(&store, 1 << 20, &[part.clone()]).await);
+        drop(write(&store, 1 << 20, std::slice::from_ref(&part)).await);
         let mut unfinished = store.segment_writer(&store.key().fixed("data").build());
         unfinished.write(part).await.unwrap();
         drop(unfinished);

@@ -109,7 +109,7 @@ impl Part {
 struct Upload {
     engine: Arc<Engine>,
     key: Key,
-    multipart: Option<Box<dyn MultipartUpload>>,
+    inner: Option<Box<dyn MultipartUpload>>,
     parts: JoinSet<object_store::Result<()>>,
 }
 
@@ -119,19 +119,14 @@ impl Upload {
         options.extensions.insert(InPlace);
         let upload = engine.artifacts.put_multipart_opts(&path(key), options).await;
         let upload = upload.map_err(|error| storage_error(key, error))?;
-        Ok(Self {
-            engine: Arc::clone(engine),
-            key: key.clone(),
-            multipart: Some(upload),
-            parts: JoinSet::new(),
-        })
+        Ok(Self { engine: Arc::clone(engine), key: key.clone(), inner: Some(upload), parts: JoinSet::new() })
     }
 
     async fn put_part(&mut self, payload: PutPayload) -> Result<(), StorageError> {
         while self.parts.len() >= PARTS_IN_FLIGHT {
             self.part_ended().await?;
         }
-        if let Some(upload) = &mut self.multipart {
+        if let Some(upload) = &mut self.inner {
             self.parts.spawn(upload.put_part(payload));
         }
         Ok(())
@@ -141,10 +136,10 @@ impl Upload {
         while !self.parts.is_empty() {
             self.part_ended().await?;
         }
-        if let Some(upload) = &mut self.multipart {
+        if let Some(upload) = &mut self.inner {
             upload.complete().await.map_err(|error| storage_error(&self.key, error))?;
         }
-        self.multipart = None;
+        self.inner = None;
         Ok(())
     }
 
@@ -159,7 +154,7 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        let Some(mut upload) = self.multipart.take() else { return };
+        let Some(mut upload) = self.inner.take() else { return };
         let key = self.key.clone();
         self.engine.tasks.spawn(async move {
             if let Err(error) = upload.abort().await {

@@ -9,7 +9,7 @@ use object_store::ObjectMeta;
 use super::{
     ArtifactSpec, DataRef, Document, Draft, Key, KeyBuilder, PendingArtifact, Revision, SegmentWriter,
     StorageError, UpdateError, Versioned,
-    cache::{Rule, State},
+    cache::State,
     engine::{Engine, Trust, WriteError, path, storage_error},
     envelope::OperationId,
     update::{Outcome, back_off},
@@ -143,12 +143,7 @@ impl Store {
         &self,
         key: &Key,
     ) -> Result<Option<Arc<Versioned<D>>>, StorageError> {
-        let trust = match self.engine.rule {
-            // The epoch says of every other process that it wrote.
-            Rule::Epoch => Trust::Rule,
-            Rule::Staleness(_) => Trust::Nothing,
-        };
-        let state: Option<Arc<State<D>>> = self.engine.load(key, trust).await?;
+        let state: Option<Arc<State<D>>> = self.engine.load(key, Trust::Newest).await?;
         Ok(state.map(|state| Arc::clone(&state.decoded.document)))
     }
 

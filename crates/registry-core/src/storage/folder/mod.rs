@@ -14,6 +14,8 @@
 mod dirs;
 #[cfg(test)]
 pub(super) mod disk_model;
+#[cfg(test)]
+pub(super) mod failing;
 pub(crate) mod fs_ops;
 mod list;
 mod locks;

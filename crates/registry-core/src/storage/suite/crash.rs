@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use object_store::{GetOptions, ObjectStore, path::Path};
+use object_store::{GetOptions, ObjectStore, PutOptions, PutPayload, path::Path};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
@@ -25,7 +25,7 @@ use crate::{
         engine::Place,
         envelope,
         folder::{
-            FolderStore,
+            FolderStore, InPlace,
             disk_model::{DiskModel, Kind, ROOT, Record},
         },
     },
@@ -253,6 +253,41 @@ async fn what_was_acknowledged_survives_a_power_cut_at_any_moment() {
         let record = recorded().await;
         let tried = cut_everywhere(&record, None, seed).await.unwrap_or_else(|loss| panic!("{loss}"));
         assert!(tried > record.len(), "only {tried} disks were tried for a record of {}", record.len());
+    }
+}
+
+/// Many clients that create names in one folder, with the sharing of syncs that this brings.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn names_that_share_a_sync_survive_a_power_cut_at_any_moment() {
+    let disk = DiskModel::<Path>::new();
+    let folder = FolderStore::open_with(Arc::new(disk.clone()), FilePath::new(ROOT)).unwrap();
+    let mut clients = JoinSet::new();
+    for client in 0..12 {
+        let (disk, folder) = (disk.clone(), folder.clone());
+        clients.spawn(async move {
+            for number in 0..4 {
+                let location = Path::from(format!("busy/{client}-{number}"));
+                let mut options = PutOptions::default();
+                if client % 2 == 0 {
+                    options.extensions.insert(InPlace);
+                }
+                folder.put_opts(&location, PutPayload::from_static(b"here"), options).await.unwrap();
+                disk.note(location);
+            }
+        });
+    }
+    while let Some(result) = clients.join_next().await {
+        result.unwrap();
+    }
+    let record = disk.record();
+    for moment in 0..=record.len() {
+        let disk = DiskModel::after_crash(&record, moment, &record.uncertain(moment, None));
+        let folder = FolderStore::open_with(Arc::new(disk), FilePath::new(ROOT)).unwrap();
+        for location in record.noted(moment) {
+            let read = folder.get_opts(&location, GetOptions::default()).await;
+            let read = read.unwrap_or_else(|error| panic!("at {moment}: {error}\n{}", record.tail(moment)));
+            assert_eq!(read.bytes().await.unwrap(), "here", "{location} at {moment}");
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use tokio::task::JoinSet;
 
 use super::{Bench, Ledger, ledger_key, store};
-use crate::storage::{Created, Draft, Key, Store, UpdateError};
+use crate::storage::{ArtifactSpec, Created, Draft, Key, Store, UpdateError};
 
 /// Adds an entry; never refused.
 async fn add(store: &Store, key: &Key, entry: u64) {
@@ -41,12 +41,12 @@ pub(super) async fn a_document_lives(bench: Bench) {
         draft.set(Ledger { entries: vec![1], ..Ledger::default() });
         Ok::<_, Infallible>(())
     };
-    let (_, third) = store.update(&key, set).await.unwrap();
+    let ((), third) = store.update(&key, set).await.unwrap();
     let third = third.unwrap();
     assert_eq!(third.value, first.value);
     assert_ne!(third.revision, first.revision);
 
-    let (_, same) = store.update(&key, |_: &mut Draft<Ledger>| Ok::<_, Infallible>(())).await.unwrap();
+    let ((), same) = store.update(&key, |_: &mut Draft<Ledger>| Ok::<_, Infallible>(())).await.unwrap();
     assert_eq!(same.unwrap().revision, third.revision, "a change that changes nothing writes nothing");
     store.remove(&key).await.unwrap();
     assert!(store.read::<Ledger>(&key).await.unwrap().is_none());
@@ -177,7 +177,7 @@ pub(super) async fn children_are_sorted_and_paged(bench: Bench) {
     }
     add(&store, &root.child().fixed("list.json").build(), 0).await;
     let data = root.child().segment("b").build();
-    store.write_artifact_bytes(&data, "x".into(), Default::default()).await.unwrap().keep();
+    store.write_artifact_bytes(&data, "x".into(), ArtifactSpec::default()).await.unwrap().keep();
 
     let all = store.children(&root, None, 100).await.unwrap();
     assert_eq!(all, ["%5a/", "@s/", "a-b/", "a/", "b/", "list.json"]);

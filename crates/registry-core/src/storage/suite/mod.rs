@@ -3,8 +3,13 @@
 //! A check takes a [`Bench`]: a fresh storage, and the means to open it again as another process would.
 
 mod artifacts;
+mod careless;
 mod crash;
 mod documents;
+mod faults;
+mod hooks;
+mod model;
+mod places;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,8 +23,10 @@ struct Bench {
 }
 
 enum Place {
-    Memory,
+    #[cfg(feature = "test-s3")]
+    Bucket(super::StorageLocation, super::Connection),
     Folder(tempfile::TempDir),
+    Memory,
 }
 
 impl Bench {
@@ -34,6 +41,26 @@ impl Bench {
         Self { storage, place: Place::Folder(folder) }
     }
 
+    /// A storage of its own in the bucket that `TEST_S3_*` name.
+    #[cfg(feature = "test-s3")]
+    async fn s3() -> Self {
+        let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("set {name}"));
+        let secret = |name: &str| Some(secrecy::SecretString::from(variable(name)));
+        let prefix = uuid::Uuid::new_v4().simple();
+        let location = format!("s3://{}/suite/{prefix}", variable("TEST_S3_BUCKET")).parse().unwrap();
+        let connection = super::Connection {
+            endpoint: Some(variable("TEST_S3_ENDPOINT")),
+            region: Some("us-east-1".to_owned()),
+            access_key_id: secret("TEST_S3_ACCESS_KEY_ID"),
+            secret_access_key: secret("TEST_S3_SECRET_ACCESS_KEY"),
+            allow_http: true,
+            ..super::Connection::default()
+        };
+        let options = StorageOptions::default();
+        let storage = Storage::connect(&location, ProcessRole::Server, &connection, options).await.unwrap();
+        Self { storage, place: Place::Bucket(location, connection) }
+    }
+
     fn store(&self) -> Store {
         store(&self.storage)
     }
@@ -41,6 +68,11 @@ impl Bench {
     /// The same storage as another process sees it.
     async fn other(&self) -> Storage {
         match &self.place {
+            #[cfg(feature = "test-s3")]
+            Place::Bucket(location, connection) => {
+                let options = StorageOptions::default();
+                Storage::connect(location, ProcessRole::Command, connection, options).await.unwrap()
+            }
             Place::Memory => self.storage.clone(),
             Place::Folder(folder) => {
                 Storage::folder(folder.path(), ProcessRole::Command, StorageOptions::default()).await.unwrap()
@@ -82,6 +114,13 @@ macro_rules! on_every_storage {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
             async fn $check() {
                 super::$module::$check(super::Bench::folder().await).await;
+            })*
+        }
+        #[cfg(feature = "test-s3")]
+        mod s3 {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $check() {
+                super::$module::$check(super::Bench::s3().await).await;
             })*
         }
     };

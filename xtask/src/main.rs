@@ -99,6 +99,8 @@ enum Task {
     },
     /// Check what the compiler cannot: the crate graph, layouts, file lengths, names that must not be written
     Tidy,
+    /// Check licences, banned crates and sources with cargo-deny
+    Deny,
     /// Everything that must pass before a change is taken
     Ci,
 }
@@ -156,6 +158,7 @@ fn run(task: Task) -> Result<()> {
         Task::Bench(options) => bench::run(&options),
         Task::BenchProbe { probe } => probe.work(),
         Task::Tidy => tidy::run(),
+        Task::Deny => ci::deny(),
         Task::Ci => close(ci::run(default_jobs())?),
     }
 }

@@ -21,12 +21,7 @@ pub(crate) fn run(options: &native::Options, native_only: bool) -> Result<Tally>
 }
 
 /// Runs everything with tools and a binary that are there.
-pub(crate) fn run_with(
-    tools: &Tools,
-    binary: &Path,
-    options: &native::Options,
-    native_only: bool,
-) -> Result<Tally> {
+fn run_with(tools: &Tools, binary: &Path, options: &native::Options, native_only: bool) -> Result<Tally> {
     let seaweed = Seaweed::start(tools, &workspace::scratch("seaweedfs")?)?;
     let mut tally = Tally::default();
     if !native_only {

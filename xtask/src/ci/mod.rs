@@ -1,16 +1,16 @@
 //! `cargo xtask ci`: everything that must pass before a change is taken.
 
+mod deny;
 mod features;
 
-use std::process::Command;
+pub(crate) use self::deny::run as deny;
 
 use anyhow::Result;
 
-use crate::setup::Tools;
 use crate::suites::{self, timed};
 use crate::tally::Tally;
 use crate::tidy;
-use crate::workspace::{cargo, must, root};
+use crate::workspace::{cargo, must};
 
 /// Runs all checks, then all suites. A failed check stops it: what follows would only repeat the news.
 pub(crate) fn run(jobs: usize) -> Result<Tally> {
@@ -42,31 +42,7 @@ pub(crate) fn run(jobs: usize) -> Result<Tally> {
         )
     })?;
     check("features", &mut features::run)?;
-    check("dependencies", &mut deny)?;
     let suites = suites::run(false, jobs)?;
     checks += suites;
     Ok(checks)
-}
-
-/// Licences, duplicate versions, banned crates and sources; security advisories where their database can be had.
-fn deny() -> Result<()> {
-    let tools = Tools::ensure(["cargo-deny"])?;
-    let program = tools.program("cargo-deny", "cargo-deny")?;
-    let deny = |checks: &[&str]| {
-        let mut command = Command::new(&program);
-        command.current_dir(root()).args(["--locked", "--log-level", "error", "check"]).args(checks);
-        command
-    };
-    must(&mut deny(&["licenses", "bans", "sources"]))?;
-    let fetched = Command::new(&program)
-        .current_dir(root())
-        .args(["--log-level", "off", "fetch", "db"])
-        .stderr(std::process::Stdio::null())
-        .status()?;
-    if fetched.success() {
-        must(&mut deny(&["advisories"]))
-    } else {
-        println!("advisories: not checked, because their database cannot be fetched here");
-        Ok(())
-    }
 }

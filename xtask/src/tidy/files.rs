@@ -8,7 +8,7 @@ use super::git;
 use crate::workspace;
 
 /// Beyond this many lines a source file wants splitting along a seam that has a name.
-const MOST_LINES: usize = 650;
+const MOST_LINES: usize = 750;
 /// Words that mark unfinished work, split here so that this file does not hold them.
 const UNFINISHED: &[&str] =
     &[concat!("FIX", "ME"), concat!("XX", "X:"), concat!("todo", "!("), concat!("unimplemented", "!(")];

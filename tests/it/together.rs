@@ -141,6 +141,11 @@ async fn what_was_written_is_there_after_a_restart() -> Result<()> {
     let server = place.serve()?;
     lib.check(&server.client(&token), "/npm").await?;
     image.check(&server.client(&token), "acme/app", "v1").await?;
+    let lists = server.client(&token);
+    let catalog = lists.get("/v2/_catalog").await?.expect(200)?.json()?;
+    assert_eq!(catalog["repositories"], serde_json::json!(["acme/app"]));
+    let found = lists.get("/npm/-/v1/search?text=lib").await?.expect(200)?.json()?;
+    assert_eq!(found["total"], 1);
     server.stop()?;
     Ok(())
 }

@@ -21,7 +21,12 @@ pub(crate) fn run(options: &native::Options, native_only: bool) -> Result<Tally>
 }
 
 /// Runs everything with tools and a binary that are there.
-fn run_with(tools: &Tools, binary: &Path, options: &native::Options, native_only: bool) -> Result<Tally> {
+pub(crate) fn run_with(
+    tools: &Tools,
+    binary: &Path,
+    options: &native::Options,
+    native_only: bool,
+) -> Result<Tally> {
     let seaweed = Seaweed::start(tools, &workspace::scratch("seaweedfs")?)?;
     let mut tally = Tally::default();
     if !native_only {
@@ -47,7 +52,19 @@ fn run_with(tools: &Tools, binary: &Path, options: &native::Options, native_only
                 "--features",
                 "test-s3",
             ]));
-            cargo_test(command.args(["--test", "storage_s3"]))
+            cargo_test(command.args(["--lib", "--", "storage::suite::s3"]))
+        })?;
+        tally += timed("several servers on one bucket", || {
+            let mut command = cargo();
+            on_bucket(command.args([
+                "test",
+                "--locked",
+                "--package",
+                "registry-tests",
+                "--features",
+                "test-s3",
+            ]));
+            cargo_test(command.args(["--test", "it", "--", "nodes::"]))
         })?;
     }
     tally += timed("native clients, two servers on one bucket", || {

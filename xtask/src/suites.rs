@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::conformance;
 use crate::native;
+use crate::s3;
 use crate::setup::Tools;
 use crate::tally::Tally;
 use crate::workspace::{self, cargo};
@@ -16,7 +17,7 @@ use crate::workspace::{self, cargo};
 pub(crate) fn run(full: bool, jobs: usize) -> Result<Tally> {
     let options = native::Options { full, jobs, ..native::Options::default() };
     let mut names = native::tools()?;
-    names.push("conformance".to_owned());
+    names.extend(["conformance".to_owned(), "seaweedfs".to_owned()]);
     let tools = timed("setup", || Tools::ensure(names))?;
     // Tests and server are built together: built apart, cargo would build their dependencies twice, with other features.
     let binary = timed("build", || {
@@ -35,6 +36,7 @@ pub(crate) fn run(full: bool, jobs: usize) -> Result<Tally> {
     })?;
     tally += timed("conformance", || conformance::run_with(&tools, &binary, false))?;
     tally += timed("native clients on a folder", || native::run_with(&tools, &binary, &options))?;
+    tally += timed("S3", || s3::run_with(&tools, &binary, &options, false))?;
     Ok(tally)
 }
 

@@ -42,6 +42,7 @@ pub(crate) fn run(jobs: usize) -> Result<Tally> {
         )
     })?;
     check("features", &mut features::run)?;
+    check("dependencies", &mut deny)?;
     let suites = suites::run(false, jobs)?;
     checks += suites;
     Ok(checks)

@@ -134,6 +134,7 @@ impl<'a> Seat<'a> {
         let mut env = vec![
             ("ORIGIN".to_owned(), format!("http://{addr}")),
             ("HOST".to_owned(), addr.to_string()),
+            ("LAG".to_owned(), deployment.lag_seconds().to_string()),
             ("WORK".to_owned(), work.to_string_lossy().into_owned()),
             ("RUN".to_owned(), run.path().to_string_lossy().into_owned()),
         ];

@@ -56,6 +56,12 @@ impl Deployment {
         self.proxy.as_ref().map(Proxy::addr).or_else(|| self.servers.first().map(Server::addr))
     }
 
+    /// How many seconds what one server knows may be behind another's: ended tokens 2 s, lists and searches 5 s; one server is
+    /// never behind itself.
+    pub(crate) fn lag_seconds(&self) -> u32 {
+        if self.servers.len() > 1 { 6 } else { 0 }
+    }
+
     /// For the command line of the server.
     pub(crate) fn site(&self) -> &Site {
         &self.site

@@ -58,6 +58,53 @@ impl CatalogEntry {
             details: serde_json::Value::Null,
         }
     }
+
+    /// The entry, without what makes it too large to be kept beside others.
+    fn bounded(self) -> Self {
+        if !is_deeper(&self.details, MAX_DETAILS_DEPTH) && json_bytes(&self) <= MAX_ENTRY_BYTES {
+            return self;
+        }
+        tracing::warn!(package = self.name, "an entry is too large for the catalog: only its name is kept");
+        Self { latest: self.latest, ..Self::new(self.name, self.changed) }
+    }
+}
+
+/// The most bytes that an entry may take as JSON.
+const MAX_ENTRY_BYTES: usize = 1 << 20;
+
+/// The deepest nesting of an entry's details.
+const MAX_DETAILS_DEPTH: usize = 32;
+
+/// Whether a value is nested more than `limit` levels deep.
+fn is_deeper(value: &serde_json::Value, limit: usize) -> bool {
+    let Some(below) = limit.checked_sub(1) else {
+        return value.is_array() || value.is_object();
+    };
+    match value {
+        serde_json::Value::Array(list) => list.iter().any(|item| is_deeper(item, below)),
+        serde_json::Value::Object(map) => map.values().any(|item| is_deeper(item, below)),
+        _ => false,
+    }
+}
+
+/// How many bytes an entry takes as JSON.
+fn json_bytes(entry: &CatalogEntry) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, piece: &[u8]) -> std::io::Result<usize> {
+            self.0 += piece.len();
+            Ok(piece.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    match serde_json::to_writer(&mut count, entry) {
+        Ok(()) => count.0,
+        Err(_) => usize::MAX,
+    }
 }
 
 /// The catalog of all instances. Cloning is cheap.
@@ -99,10 +146,13 @@ impl Catalog {
     /// Says that a package changed (`Some`) or went away (`None`). Visible here at once, on other nodes within 5 s. Never
     /// fails the operation that it tells of.
     ///
+    /// An entry that takes more than 1 MiB of JSON, or whose details are nested more than 32 levels deep, is listed by its name and
+    /// latest version alone: it could not be read back with the others.
+    ///
     /// [`CatalogEntry::changed`] must grow with each change of a package: where two calls for one come within 10 s, the entry
     /// with the older time is taken as overtaken by the other.
     pub fn changed(&self, instance: &InstanceName, name: &str, entry: Option<CatalogEntry>) {
-        self.keeper.changed(instance, name, entry);
+        self.keeper.changed(instance, name, entry.map(CatalogEntry::bounded));
     }
 
     /// At most `limit` entries in byte order of their names, beginning after `after` (exclusive), that `filter` lets through.

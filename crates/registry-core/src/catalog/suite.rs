@@ -136,6 +136,29 @@ async fn calls_in_the_wrong_order_do_not_turn_back_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_entry_that_is_too_large_or_too_deep_does_not_spoil_the_others() {
+    let storage = memory();
+    let (one, two) = (stored(&storage), stored(&storage));
+    let mut deep = entry("deep", 1);
+    deep.details = (0..126).fold(serde_json::Value::Null, |inner, _| serde_json::json!([inner]));
+    let mut large = entry("large", 1);
+    large.summary = Some("x".repeat(5 << 20));
+    let mut usual = entry("usual", 1);
+    usual.details = (0..31).fold(serde_json::Value::Null, |inner, _| serde_json::json!({"a": inner}));
+    for entry in [&deep, &large, &usual] {
+        one.changed(&npm(), &entry.name, Some(entry.clone()));
+    }
+    one.flush().await.unwrap();
+    for catalog in [&one, &two] {
+        let found = catalog.all(&npm()).await.unwrap();
+        let bare = |name: &str| Arc::new(entry(name, 1));
+        assert_eq!(found, [bare("deep"), bare("large"), Arc::new(usual.clone())]);
+    }
+    one.shutdown().await;
+    two.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_server_knows_within_five_seconds() {
     let storage = memory();
     let (one, two) = (stored(&storage), stored(&storage));

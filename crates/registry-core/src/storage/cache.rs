@@ -10,7 +10,10 @@ use std::{
 
 use object_store::UpdateVersion;
 use parking_lot::Mutex;
-use quick_cache::{Equivalent, Weighter, sync};
+use quick_cache::{
+    DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter,
+    sync::{self, DefaultLifecycle},
+};
 use tokio::time::Instant;
 
 use super::{Key, Revision, document::Document, envelope::Decoded};
@@ -20,6 +23,11 @@ const ENTRY_OVERHEAD_BYTES: usize = 256;
 /// Bytes of a remembered operation id.
 const OPERATION_BYTES: usize = 12;
 const STRIPES: usize = 64;
+/// The cache is split into at most so many parts, each with a lock of its own …
+const PARTS: u64 = 4;
+/// … and into fewer where a part would be smaller than this: what is larger than a part is never kept, and a document
+/// that is read, parsed and rendered for each request is what the cache is there for.
+const PART_BYTES: u64 = 32 * 1024 * 1024;
 
 /// A document with what a conditional write needs.
 #[derive(Debug)]
@@ -116,8 +124,24 @@ impl Cache {
     pub(crate) fn new(bytes: u64) -> Self {
         // An estimate of the number of entries, which only sizes tables.
         let entries = usize::try_from(bytes / 16_384).unwrap_or(usize::MAX).clamp(64, 65_536);
+        let parts = usize::try_from((bytes / PART_BYTES).clamp(1, PARTS)).unwrap_or(1);
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(entries)
+            .weight_capacity(bytes)
+            .shards(parts)
+            .build();
+        let entries = match options {
+            Ok(options) => sync::Cache::with_options(
+                options,
+                ByBytes,
+                DefaultHashBuilder::default(),
+                DefaultLifecycle::default(),
+            ),
+            // Cannot happen: both capacities are set.
+            Err(_) => sync::Cache::with_weighter(entries, bytes, ByBytes),
+        };
         Self {
-            entries: sync::Cache::with_weighter(entries, bytes, ByBytes),
+            entries,
             writes: (0..STRIPES).map(|_| Mutex::new(0)).collect(),
             hasher: RandomState::new(),
             documents: LookUps::of("documents"),
@@ -265,4 +289,23 @@ impl LookUps {
 
 fn weight(bytes: usize) -> u64 {
     bytes.saturating_add(ENTRY_OVERHEAD_BYTES) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_of_a_third_of_the_cache_is_kept_however_many_cores_there_are() {
+        for megabytes in [1_usize, 64, 256] {
+            let bytes = megabytes << 20;
+            let cache = Cache::new(bytes as u64);
+            // Of the usual cache a third; of a larger one, whose parts have locks of their own, at least as much.
+            let size = (bytes / 3).min(21 << 20);
+            let (key, revision) = (Key::from_encoded("a"), Revision(Arc::from("1")));
+            let made = cache.derived(&key, &revision, "full", || ("form", size));
+            let found = cache.derived_cached::<&str>(&key, &revision, "full");
+            assert!(found.is_some_and(|found| Arc::ptr_eq(&found, &made)), "{megabytes} MiB");
+        }
+    }
 }

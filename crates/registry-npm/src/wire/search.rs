@@ -1,8 +1,13 @@
 //! Search: what the catalog keeps of a package, the query's language, ranking, and the answer.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use registry_core::catalog::CatalogEntry;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{SeqAccess, Visitor},
+};
 use serde_json::{Map, Value, json, value::RawValue};
 
 use super::packument::iso;
@@ -51,25 +56,122 @@ pub(crate) struct Details {
     pub(crate) links: Map<String, Value>,
 }
 
+/// The longest text of a manifest that the catalog keeps, in characters; what is longer is cut.
+const MAX_DETAIL: usize = 256;
+
+/// The longest summary, in characters.
+const MAX_SUMMARY: usize = 1000;
+
+/// The longest link, in bytes; longer ones are left out.
+const MAX_LINK: usize = 1024;
+
+/// The most keywords of a package.
+const MAX_KEYWORDS: usize = 100;
+
+/// The most owners, and the most stars, that the catalog lists of a package.
+const MAX_PEOPLE: usize = 10_000;
+
+/// What the catalog reads of a manifest. Its publisher wrote it, and everybody's searches hold it: nothing of it is taken
+/// but texts, and those only up to a length.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Described<'r> {
+    #[serde(borrow)]
+    description: Option<&'r RawValue>,
+    keywords: Option<&'r RawValue>,
+    author: Option<&'r RawValue>,
+    license: Option<&'r RawValue>,
+    homepage: Option<&'r RawValue>,
+    repository: Option<&'r RawValue>,
+    bugs: Option<&'r RawValue>,
+}
+
+/// A person, a licence or a place on the web, where a manifest has it as an object.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Named<'r> {
+    #[serde(borrow)]
+    name: Option<&'r RawValue>,
+    email: Option<&'r RawValue>,
+    url: Option<&'r RawValue>,
+    #[serde(rename = "type")]
+    kind: Option<&'r RawValue>,
+}
+
+/// The text that a piece of a manifest is, if it is one.
+fn text_of(raw: Option<&RawValue>) -> Option<String> {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
+}
+
+fn cut(text: &str, limit: usize) -> String {
+    text.chars().take(limit).collect()
+}
+
+/// A person or a licence: a text, or an object's texts.
+fn named(raw: Option<&RawValue>) -> Value {
+    let Some(raw) = raw else { return Value::Null };
+    if let Some(text) = text_of(Some(raw)) {
+        return Value::String(cut(&text, MAX_DETAIL));
+    }
+    let Ok(object) = serde_json::from_str::<Named<'_>>(raw.get()) else { return Value::Null };
+    let fields = [("name", object.name), ("email", object.email), ("url", object.url), ("type", object.kind)];
+    let texts: Map<String, Value> = fields
+        .into_iter()
+        .filter_map(|(key, raw)| Some((key.to_owned(), Value::String(cut(&text_of(raw)?, MAX_DETAIL)))))
+        .collect();
+    if texts.is_empty() { Value::Null } else { Value::Object(texts) }
+}
+
+/// Where something is on the web: a text, or an object's `url`.
+fn link(raw: Option<&RawValue>) -> Option<String> {
+    let object = |raw: &RawValue| text_of(serde_json::from_str::<Named<'_>>(raw.get()).ok()?.url);
+    text_of(raw).or_else(|| object(raw?)).filter(|link| link.len() <= MAX_LINK)
+}
+
+/// Keywords: a list, or one text with commas.
+#[derive(Default)]
+struct Keywords(Vec<String>);
+
+impl Keywords {
+    fn push(&mut self, word: &str) {
+        if !word.is_empty() && self.0.len() < MAX_KEYWORDS {
+            self.0.push(cut(word, MAX_DETAIL));
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Keywords {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+        impl<'de> Visitor<'de> for Words {
+            type Value = Keywords;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("keywords")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Keywords, E> {
+                let mut words = Keywords::default();
+                text.split([',', ' ']).for_each(|word| words.push(word));
+                Ok(words)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Keywords, A::Error> {
+                let mut words = Keywords::default();
+                while let Some(raw) = list.next_element::<&RawValue>()? {
+                    if let Some(word) = text_of(Some(raw)) {
+                        words.push(&word);
+                    }
+                }
+                Ok(words)
+            }
+        }
+        deserializer.deserialize_any(Words)
+    }
+}
+
 /// The catalog's entry of a package, or `None` where no version is left.
 pub(crate) fn catalog_entry(document: &Packument) -> Option<CatalogEntry> {
-    #[derive(Default, Deserialize)]
-    struct Described<'r> {
-        #[serde(default)]
-        description: Value,
-        #[serde(default)]
-        keywords: Value,
-        #[serde(default)]
-        author: Value,
-        #[serde(default)]
-        license: Value,
-        #[serde(default, borrow)]
-        homepage: Option<&'r RawValue>,
-        #[serde(default, borrow)]
-        repository: Option<&'r RawValue>,
-        #[serde(default, borrow)]
-        bugs: Option<&'r RawValue>,
-    }
     let (latest, _) = document.latest()?;
     let shown = if latest.is_prerelease() {
         Version::default_latest(document.releases.keys()).unwrap_or(latest)
@@ -78,42 +180,31 @@ pub(crate) fn catalog_entry(document: &Packument) -> Option<CatalogEntry> {
     };
     let release = document.releases.get(shown)?;
     let described: Described<'_> = serde_json::from_str(release.rest.get()).unwrap_or_default();
-    let mut links = Map::new();
-    for (key, raw) in
-        [("homepage", described.homepage), ("repository", described.repository), ("bugs", described.bugs)]
-    {
-        let value: Option<Value> = raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
-        let url = match value {
-            Some(Value::String(url)) => Some(url),
-            Some(Value::Object(object)) => object.get("url").and_then(Value::as_str).map(str::to_owned),
-            _ => None,
-        };
-        if let Some(url) = url {
-            links.insert(key.to_owned(), Value::String(url));
-        }
-    }
+    let links =
+        [("homepage", described.homepage), ("repository", described.repository), ("bugs", described.bugs)];
     let details = Details {
         version: shown.to_string(),
         date: release.published,
         publisher: release.publisher.clone(),
-        maintainers: document.owners.clone(),
-        stars: document.stars.iter().cloned().collect(),
+        maintainers: document.owners.iter().take(MAX_PEOPLE).cloned().collect(),
+        stars: document.stars.iter().take(MAX_PEOPLE).cloned().collect(),
         access: document.access,
         deprecated: release.deprecated.is_some(),
-        author: described.author,
-        license: described.license,
-        links,
+        author: named(described.author),
+        license: named(described.license),
+        links: links
+            .into_iter()
+            .filter_map(|(key, raw)| Some((key.to_owned(), Value::String(link(raw)?))))
+            .collect(),
     };
     let mut entry = CatalogEntry::new(document.name.as_str(), document.modified);
     entry.latest = Some(latest.to_string());
-    entry.summary = described.description.as_str().map(|text| text.chars().take(1000).collect());
-    entry.keywords = match described.keywords {
-        Value::Array(words) => words.iter().filter_map(Value::as_str).take(100).map(str::to_owned).collect(),
-        Value::String(words) => {
-            words.split([',', ' ']).filter(|word| !word.is_empty()).take(100).map(str::to_owned).collect()
-        }
-        _ => Vec::new(),
-    };
+    entry.summary = text_of(described.description).map(|text| cut(&text, MAX_SUMMARY));
+    entry.keywords = described
+        .keywords
+        .and_then(|raw| serde_json::from_str::<Keywords>(raw.get()).ok())
+        .unwrap_or_default()
+        .0;
     entry.details = serde_json::to_value(details).ok()?;
     Some(entry)
 }
@@ -306,6 +397,8 @@ pub(crate) fn render_result(entry: &CatalogEntry, details: &Details, score: f64,
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::store::packument::tests::packument;
 
@@ -364,6 +457,45 @@ mod tests {
         }
     }
 
+    /// A package whose manifest has this besides its name and version.
+    fn described(rest: &str) -> CatalogEntry {
+        let mut document = packument("x", &["1.0.0"]);
+        let mut release = (*document.releases[0]).clone();
+        release.rest = RawValue::from_string(rest.to_owned()).unwrap();
+        document.releases[0] = std::sync::Arc::new(release);
+        catalog_entry(&document).unwrap()
+    }
+
+    #[test]
+    fn what_a_manifest_says_is_taken_in_its_usual_forms() {
+        let entry = described(
+            r#"{"description":"d","keywords":"a, b","author":{"name":"n","email":"e","x":[1]},"license":"MIT",
+                "homepage":"h","repository":{"type":"git","url":"r"},"bugs":{"url":"b"}}"#,
+        );
+        assert_eq!((entry.summary.as_deref(), entry.keywords.join("+").as_str()), (Some("d"), "a+b"));
+        let details = details(&entry).unwrap();
+        assert_eq!(details.author, json!({"name": "n", "email": "e"}));
+        assert_eq!(details.license, "MIT");
+        assert_eq!(Value::Object(details.links), json!({"homepage": "h", "repository": "r", "bugs": "b"}));
+        let entry = described(r#"{"keywords":["a",1,["b"],"c"],"author":"n <e>","license":[1],"bugs":5}"#);
+        assert_eq!(entry.keywords, ["a", "c"]);
+    }
+
+    #[test]
+    fn a_manifest_cannot_make_the_catalog_large_or_deep() {
+        let deep = format!("{}{}", "[".repeat(120), "]".repeat(120));
+        let long = format!("\"{}\"", "é".repeat(100_000));
+        let list = format!("[{}\"x\"]", format!("{long},").repeat(200));
+        for value in [&deep, &format!("{{\"name\":{deep},\"url\":{deep}}}"), &long, &list] {
+            let entry = described(&format!(
+                r#"{{"description":{value},"keywords":{value},"author":{value},"license":{value},"homepage":{value},
+                     "repository":{value},"bugs":{{"url":{value}}}}}"#
+            ));
+            assert!(serde_json::to_string(&entry).unwrap().len() < 100_000);
+            assert!(details(&entry).is_some());
+        }
+    }
+
     #[test]
     fn a_prerelease_is_shown_only_without_a_stable_version() {
         let mut document = packument("x", &["1.0.0", "2.0.0-rc.1"]);
@@ -371,6 +503,17 @@ mod tests {
         let shown = |document: &Packument| details(&catalog_entry(document).unwrap()).unwrap().version;
         assert_eq!(shown(&document), "1.0.0");
         assert_eq!(shown(&packument("x", &["2.0.0-rc.1"])), "2.0.0-rc.1");
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_panics(query in "\\PC{0,300}", text in "\\PC{0,60}") {
+            let _ = Query::parse(Some(&query));
+            let text: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+            let query = Query::parse(Some(&format!("text={text}"))).unwrap();
+            let (entry, details) = entry("@acme/x", "1.0.0");
+            prop_assert!(query.score(&entry, &details).is_none_or(|score| (0.0..=1.0).contains(&score)));
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use http::{StatusCode, request::Parts};
 use registry_core::{
     Actor, Body, PackageRegistry as _, Response,
     auth::{Action, AuthError},
-    http::read_body,
+    http::{ReadBodyError, read_body},
     storage::{StorageError, Versioned},
 };
 use serde::de::DeserializeOwned;
@@ -145,6 +145,11 @@ impl<'r> Call<'r> {
 
     /// The body whole, at most `limit` bytes after decoding.
     pub(crate) async fn read(&mut self, limit: u64) -> Result<Bytes, Error> {
+        let announced = self.body.get_mut().as_ref().and_then(Body::known_length);
+        if announced.is_some_and(|length| length > limit) {
+            // Left where it is: whoever sends it should read the answer, so it is drained first.
+            return Err(ReadBodyError::TooLarge { limit }.into());
+        }
         let body = self.take_body();
         Ok(read_body(&self.parts.headers, body, limit).await?)
     }

@@ -64,7 +64,22 @@ pub(crate) struct Inspector {
 #[derive(Debug)]
 pub(crate) struct Inspected {
     contents: Contents,
-    manifests: Vec<Vec<u8>>,
+    manifests: Vec<Head>,
+}
+
+/// The part of a `package.json` that is compared.
+#[derive(Debug, Deserialize)]
+struct Head {
+    name: Option<String>,
+    version: Option<String>,
+}
+
+impl Head {
+    /// Reads a `package.json`: nothing else of it is kept.
+    fn read(manifest: &[u8]) -> Result<Self, TarballError> {
+        let text = manifest.strip_prefix(b"\xef\xbb\xbf").unwrap_or(manifest);
+        serde_json::from_slice(text).map_err(|_| TarballError::BadManifest("it is not valid JSON"))
+    }
 }
 
 impl Inspector {
@@ -101,28 +116,20 @@ impl Inspector {
 impl Inspected {
     /// Whether the tarball is of this package and version; what it holds if so.
     pub(crate) fn is(&self, name: &PackageName, version: &Version) -> Result<Contents, TarballError> {
-        #[derive(Deserialize)]
-        struct Head {
-            name: Option<String>,
-            version: Option<String>,
-        }
         if self.manifests.is_empty() {
             return Err(TarballError::NoManifest);
         }
         // Which of several is taken depends on the client, so all must agree.
-        for manifest in &self.manifests {
-            let text = manifest.strip_prefix(b"\xef\xbb\xbf").unwrap_or(manifest);
-            let head: Head = serde_json::from_slice(text)
-                .map_err(|_| TarballError::BadManifest("it is not valid JSON"))?;
-            let (Some(found_name), Some(found_version)) = (head.name, head.version) else {
+        for head in &self.manifests {
+            let (Some(found_name), Some(found_version)) = (&head.name, &head.version) else {
                 return Err(TarballError::BadManifest("it has no name or no version"));
             };
-            let same = found_name == name.as_str()
+            let same = *found_name == name.as_str()
                 && found_version.parse::<Version>().is_ok_and(|found| found == *version);
             if !same {
                 let short = |text: &str| text.chars().take(100).collect::<String>();
                 return Err(TarballError::OtherPackage {
-                    found: format!("{}@{}", short(&found_name), short(&found_version)),
+                    found: format!("{}@{}", short(found_name), short(found_version)),
                     expected: format!("{name}@{version}"),
                 });
             }
@@ -144,7 +151,7 @@ struct Tar {
     next_name: Option<Vec<u8>>,
     /// The size that an extended header gave to the next entry.
     next_size: Option<u64>,
-    manifests: Vec<Vec<u8>>,
+    manifests: Vec<Head>,
     failed: Option<TarballError>,
 }
 
@@ -227,7 +234,7 @@ impl Tar {
                     if *left == 0 && *padding == 0 {
                         let (keep, kept) = (*keep, std::mem::take(kept));
                         self.state = State::Header(Vec::with_capacity(BLOCK));
-                        self.entry_read(keep, kept)?;
+                        self.entry_read(keep, &kept)?;
                     }
                 }
             }
@@ -296,20 +303,20 @@ impl Tar {
         }
         if size == 0 {
             self.state = State::Header(Vec::with_capacity(BLOCK));
-            return self.entry_read(keep, Vec::new());
+            return self.entry_read(keep, &[]);
         }
         let padding = (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64;
         self.state = State::Data { left: size, padding, keep, kept: Vec::new() };
         Ok(())
     }
 
-    fn entry_read(&mut self, keep: Keep, kept: Vec<u8>) -> Result<(), TarballError> {
+    fn entry_read(&mut self, keep: Keep, kept: &[u8]) -> Result<(), TarballError> {
         match keep {
             Keep::Nothing => {}
-            Keep::Manifest => self.manifests.push(kept),
-            Keep::LongName => self.next_name = Some(until_nul(&kept).to_vec()),
+            Keep::Manifest => self.manifests.push(Head::read(kept)?),
+            Keep::LongName => self.next_name = Some(until_nul(kept).to_vec()),
             Keep::Extended => {
-                for (key, value) in extended_records(&kept)? {
+                for (key, value) in extended_records(kept)? {
                     match key {
                         b"path" => self.next_name = Some(value.to_vec()),
                         b"size" => {

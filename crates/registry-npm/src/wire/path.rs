@@ -61,7 +61,10 @@ impl Segments {
 ///
 /// `lib-1.0.0.tgz` of `lib` is `1.0.0`. An alias with the scope in the file name counts too.
 pub(crate) fn tarball_version<'f>(base: &str, file: &'f str) -> Option<&'f str> {
-    let file = file.rsplit_once('/').map_or(file, |(_, file)| file);
+    let file = match file.split_once('/') {
+        Some((scope, file)) if scope.starts_with('@') => file,
+        _ => file,
+    };
     file.strip_prefix(base)?.strip_prefix('-')?.strip_suffix(".tgz").filter(|version| !version.is_empty())
 }
 
@@ -112,6 +115,9 @@ mod tests {
             ("lib", "lib-.tgz", None),
             ("lib", "lib-1.0.0.zip", None),
             ("lib", "lib.tgz", None),
+            ("lib", "../lib-1.0.0.tgz", None),
+            ("lib", "x/lib-1.0.0.tgz", None),
+            ("lib", "@s/x/lib-1.0.0.tgz", None),
         ] {
             assert_eq!(tarball_version(base, file), want, "{file}");
         }

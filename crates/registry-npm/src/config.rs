@@ -22,6 +22,8 @@ pub struct NpmConfig {
     pub max_tarball_bytes: u64,
     /// The largest document in bytes: a packument that is sent back, or a publish document without its tarball. 20 MiB.
     pub max_document_bytes: u64,
+    /// The most bytes that a package's document may grow to, with all its versions. 128 MiB: 10,000 versions take 20 to 50.
+    pub max_packument_bytes: u64,
     /// The most bytes that a tarball may unpack to. 4 GiB.
     pub max_unpacked_bytes: u64,
     /// The most entries in a tarball. 500,000.
@@ -47,6 +49,7 @@ impl Default for NpmConfig {
         Self {
             max_tarball_bytes: 512 << 20,
             max_document_bytes: 20 << 20,
+            max_packument_bytes: 128 << 20,
             max_unpacked_bytes: 4 << 30,
             max_entries: 500_000,
             readme_bytes: 64 << 10,

@@ -196,6 +196,7 @@ async fn read(
             .readme
             .and_then(ReadmeText::into_text)
             .map(|text| cut_readme(text, readme_bytes).into()),
+        max_bytes: call.registry.config().max_packument_bytes,
         change: call.change(),
     })
 }

@@ -37,6 +37,9 @@ use crate::{
 /// The most of a document that somebody without the right to publish may send: enough to star the package.
 const STAR_BYTES: u64 = 1 << 20;
 
+/// A readme's file name is cut to this many bytes.
+const MAX_FILE_NAME: usize = 256;
+
 /// Takes a document that is put to a package.
 pub(crate) async fn put(call: &mut Call<'_>, name: &PackageName) -> Result<Response, Error> {
     let actor = call.actor().await?;
@@ -198,6 +201,7 @@ async fn publish(
         default_access,
         readme: wanted.readme.map(|readme| cut_readme(readme, config.readme_bytes).into()),
         readme_file: wanted.readme_file,
+        max_bytes: config.max_packument_bytes,
         republish_block: chrono::Duration::seconds(
             i64::try_from(config.republish_block_seconds).unwrap_or(i64::MAX / 1000),
         ),
@@ -233,6 +237,7 @@ fn read<'a>(
         )));
     };
     let manifest = Manifest::parse(name, &version, raw)?;
+    manifest.deprecated.as_deref().map(changes::check_deprecation).transpose()?;
     let mut tags = IndexMap::new();
     for (tag, version) in document.dist_tags.unwrap_or_default() {
         tags.insert(tag.parse::<Tag>()?, version.parse::<Version>()?);
@@ -246,7 +251,10 @@ fn read<'a>(
         tags,
         access,
         readme: document.readme.and_then(ReadmeText::into_text).or_else(|| manifest.readme.clone()),
-        readme_file: document.readme_file.or_else(|| manifest.readme_file.clone()),
+        readme_file: document
+            .readme_file
+            .or_else(|| manifest.readme_file.clone())
+            .map(|file| cut_readme(file, MAX_FILE_NAME)),
         attachment: attachments.get(file),
         version,
         manifest,

@@ -75,9 +75,10 @@ async fn commit(
         })
         .await?;
     let (owned, change) = (name.clone(), call.change());
+    let most = call.registry.config().max_packument_bytes;
     let ((), written) = packages
         .store()
-        .commit(&key, permit, move |draft| changes::change_tags(draft, &owned, &wanted, &change))
+        .commit(&key, permit, move |draft| changes::change_tags(draft, &owned, &wanted, most, &change))
         .await?;
     let document = written.as_deref().map(|written| &written.value);
     call.tell_catalog(name, document);

@@ -16,6 +16,26 @@ use crate::{
     version::Version,
 };
 
+/// The longest deprecation message in bytes.
+const MAX_DEPRECATION: usize = 4096;
+
+/// Whether a package's document may grow to this. It is read, changed and written as one: a package that grows without end
+/// would take everybody's memory.
+fn check_size(weight: usize, limit: u64) -> Result<(), Error> {
+    if weight as u64 > limit {
+        return Err(Error::TooLarge { what: "package's document, with all its versions,", limit });
+    }
+    Ok(())
+}
+
+/// Whether a deprecation message has a length that can be kept.
+pub(crate) fn check_deprecation(message: &str) -> Result<(), Error> {
+    if message.len() > MAX_DEPRECATION {
+        return Err(Error::bad(format!("a deprecation message has at most {MAX_DEPRECATION} bytes")));
+    }
+    Ok(())
+}
+
 /// A version to be published.
 #[derive(Clone, Debug)]
 pub(crate) struct Publish {
@@ -32,6 +52,8 @@ pub(crate) struct Publish {
     pub(crate) default_access: AccessLevel,
     pub(crate) readme: Option<Arc<str>>,
     pub(crate) readme_file: Option<String>,
+    /// The most bytes that the document may grow to.
+    pub(crate) max_bytes: u64,
     /// How long a name is blocked after its package was unpublished.
     pub(crate) republish_block: Duration,
     pub(crate) change: Change,
@@ -60,6 +82,8 @@ pub(crate) fn publish(draft: &mut Draft<Packument>, publish: &Publish) -> Result
             "the dist-tag \"{tag}\" names version {version}, which does not exist"
         )));
     }
+    let tags: usize = publish.tags.keys().map(|tag| tag.as_str().len()).sum();
+    check_size(current.map_or(0, Packument::weight) + publish.release.weight() + tags, publish.max_bytes)?;
     if let Some(at) = current.and_then(|document| document.unpublished)
         && publish.change.now < at + publish.republish_block
     {
@@ -117,6 +141,8 @@ pub(crate) struct Edit {
     /// Whether the user stars the package.
     pub(crate) star: Option<bool>,
     pub(crate) readme: Option<Arc<str>>,
+    /// The most bytes that the document may grow to.
+    pub(crate) max_bytes: u64,
     pub(crate) change: Change,
 }
 
@@ -174,7 +200,12 @@ pub(crate) fn edit(draft: &mut Draft<Packument>, name: &PackageName, edit: &Edit
         }
         // A document with a revision was read whole: a message that is gone from it was taken away.
         let message = match &wanted.deprecated {
-            Some(message) => Some(message.clone()).filter(|message| !message.is_empty()),
+            Some(message) => {
+                if release.deprecated.as_ref() != Some(message) {
+                    check_deprecation(message)?;
+                }
+                Some(message.clone()).filter(|message| !message.is_empty())
+            }
             None if edit.rev.is_some() => None,
             None => release.deprecated.clone(),
         };
@@ -240,6 +271,10 @@ pub(crate) fn edit(draft: &mut Draft<Packument>, name: &PackageName, edit: &Edit
     } else {
         next.remove(&removals, &edit.change);
     }
+    // One that is too large already may still shrink.
+    if written && next.weight() > current.weight() {
+        check_size(next.weight(), edit.max_bytes)?;
+    }
     if written || starred || !removals.is_empty() {
         next.touch(&edit.change);
         draft.set(next);
@@ -289,6 +324,7 @@ pub(crate) fn change_tags(
     draft: &mut Draft<Packument>,
     name: &PackageName,
     wanted: &TagChange,
+    max_bytes: u64,
     change: &Change,
 ) -> Result<(), Error> {
     let current = live(draft, name)?;
@@ -315,6 +351,10 @@ pub(crate) fn change_tags(
             }
             tags.extend(map.iter().map(|(tag, version)| (tag.clone(), version.clone())));
         }
+    }
+    if tags.len() > current.tags.len() {
+        let added: usize = tags.keys().map(|tag| tag.as_str().len()).sum();
+        check_size(current.weight() + added, max_bytes)?;
     }
     if tags != current.tags
         && let Some(document) = draft.edit()

@@ -96,6 +96,13 @@ fn is_current(began: &str, now: DateTime<Utc>) -> bool {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in "[-+]?[0-9a-f]{0,20}-?[0-9a-f]{60,66}|\\PC{0,80}") {
+            let _ = LoginSecret::parse(&text, Utc::now());
+        }
+    }
+
     #[test]
     fn secrets_and_ids_are_read_while_they_last() {
         let now = Utc::now();

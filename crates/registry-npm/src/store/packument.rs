@@ -86,6 +86,15 @@ pub(crate) struct Release {
     pub(crate) unknown: UnknownFields,
 }
 
+impl Release {
+    /// About how many bytes of JSON it takes.
+    pub(crate) fn weight(&self) -> usize {
+        let deprecated = self.deprecated.as_ref().map_or(0, String::len);
+        let predicate = self.attestation.as_ref().map_or(0, |found| found.predicate_type.len());
+        self.install.get().len() + self.rest.get().len() + deprecated + predicate + 512
+    }
+}
+
 /// What clients check a tarball against.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -165,6 +174,14 @@ impl Packument {
             unpublished: None,
             unknown: UnknownFields::default(),
         }
+    }
+
+    /// About how many bytes of JSON the document takes: what grows with what clients send.
+    pub(crate) fn weight(&self) -> usize {
+        let releases: usize = self.releases.values().map(|release| release.weight()).sum();
+        let tags: usize = self.tags.iter().map(|(t, v)| t.as_str().len() + v.as_str().len() + 8).sum();
+        let people: usize = self.stars.iter().map(|user| user.len() + 8).sum();
+        releases + tags + people + self.removed.len() * 128 + self.readme.as_ref().map_or(0, |r| r.len())
     }
 
     /// Marks the document as changed.

@@ -147,7 +147,10 @@ pub(crate) fn cut_readme(mut readme: String, limit: usize) -> String {
 /// The media type of attestation bundles begins with this.
 pub(crate) const BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle";
 
-/// The predicate types of an attestation bundle, read from its signed statement.
+/// The longest predicate type in bytes: it is a URI that every packument repeats.
+const MAX_PREDICATE_TYPE: usize = 512;
+
+/// The predicate type of an attestation bundle, read from its signed statement.
 ///
 /// The bundle is checked for its form only: who installs verifies its signature.
 pub(crate) fn bundle_predicate_type(bundle: &[u8]) -> Option<String> {
@@ -169,7 +172,7 @@ pub(crate) fn bundle_predicate_type(bundle: &[u8]) -> Option<String> {
     let bundle: Bundle = serde_json::from_slice(bundle).ok()?;
     let payload = base64::engine::general_purpose::STANDARD.decode(bundle.dsse_envelope.payload).ok()?;
     let statement: Statement = serde_json::from_slice(&payload).ok()?;
-    Some(statement.predicate_type)
+    Some(statement.predicate_type).filter(|kind| kind.len() <= MAX_PREDICATE_TYPE)
 }
 
 #[cfg(test)]
@@ -213,5 +216,9 @@ mod tests {
             format!(r#"{{"mediaType":"x","dsseEnvelope":{{"payload":"{payload}","signatures":[]}}}}"#);
         assert_eq!(bundle_predicate_type(bundle.as_bytes()).unwrap(), "https://slsa.dev/provenance/v1");
         assert_eq!(bundle_predicate_type(b"{}"), None);
+        let long = format!(r#"{{"predicateType":"{}"}}"#, "x".repeat(513));
+        let payload = base64::engine::general_purpose::STANDARD.encode(long);
+        let bundle = format!(r#"{{"dsseEnvelope":{{"payload":"{payload}"}}}}"#);
+        assert_eq!(bundle_predicate_type(bundle.as_bytes()), None);
     }
 }

@@ -182,6 +182,7 @@ const NAMED: &[Key] = &[text("name"), text("protocol")];
 pub(super) const OF_NPM: &[Key] = &[
     scalar("max_tarball_bytes"),
     scalar("max_document_bytes"),
+    scalar("max_packument_bytes"),
     scalar("max_unpacked_bytes"),
     scalar("max_entries"),
     scalar("readme_bytes"),

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::{config::NpmConfig, handler, maintenance, store::Packages, wire::search::Details};
 
 /// Large packuments are rendered by so many threads at once.
-const RENDERERS: usize = 2;
+pub(crate) const RENDERERS: usize = 2;
 
 /// Paths at the host's root that npm's clients use although their registry has a base path.
 const ROOT_ALIASES: [&str; 2] = ["/-/npm/v1/attestations/", "/-/npm/v1/oidc/"];

@@ -229,3 +229,66 @@ pub(crate) async fn attestations(call: &Call<'_>, spec: &str) -> Result<Response
     object.end();
     Ok(json_bytes(StatusCode::OK, out))
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use registry_core::{
+        Body, Instance, PackageRegistry as _, Protocol, Services,
+        auth::DefaultAuthProvider,
+        catalog::Catalog,
+        storage::{Created, Storage, StorageOptions},
+    };
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::{NpmConfig, NpmRegistry, store::packument::tests::packument, wire::packument::ABBREVIATED};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn checklist_41_ten_thousand_versions_are_rendered_once_and_shared() {
+        const VERSIONS: usize = 10_000;
+        let mut options = StorageOptions::default();
+        options.cache_bytes = 1 << 30;
+        let storage = Storage::memory(options);
+        let auth = Arc::new(DefaultAuthProvider::open().unwrap());
+        let instance = Instance::new(Protocol::Npm.into(), Protocol::Npm, vec!["/npm".parse().unwrap()]);
+        let services = Services::new(storage, auth, Catalog::memory());
+        let registry = NpmRegistry::new(instance, services, NpmConfig::default());
+        let versions: Vec<String> = (0..VERSIONS).map(|n| format!("1.{}.{}", n / 100, n % 100)).collect();
+        let versions: Vec<&str> = versions.iter().map(String::as_str).collect();
+        let mut document = packument("lib", &versions);
+        // What real manifests have beside what installers read: 5 KiB each.
+        let rest =
+            RawValue::from_string(format!("{{\"scripts\":{{\"x\":\"{}\"}}}}", "y".repeat(5120))).unwrap();
+        for release in document.releases.values_mut() {
+            *release =
+                Arc::new(crate::store::packument::Release { rest: rest.clone(), ..(**release).clone() });
+        }
+        let packages = registry.packages();
+        let made = packages.store().create(&packages.key(&document.name), document).await.unwrap();
+        assert!(matches!(made, Created::Now(_)));
+
+        let get = async |accept: &str| {
+            let request =
+                http::Request::get("/npm/lib").header("accept", accept).body(Body::empty()).unwrap();
+            let response = registry.handle(request).await;
+            assert_eq!(response.status(), 200);
+            // One frame: the cached bytes themselves.
+            response.into_body().frame().await.unwrap().unwrap().into_data().unwrap()
+        };
+        let full = futures_util::future::join_all((0..8).map(|_| get("*/*"))).await;
+        assert!(full[0].len() > 50 << 20, "{}", full[0].len());
+        // Two may render at once; everybody else is given what they made.
+        let copies: std::collections::HashSet<_> = full.iter().map(|body| body.as_ptr()).collect();
+        assert!(copies.len() <= crate::registry::RENDERERS, "{} copies in memory", copies.len());
+        assert_eq!(get("*/*").await.as_ptr(), get("*/*").await.as_ptr());
+        let short = get(ABBREVIATED).await;
+        assert!(short.len() < 10 << 20, "{}", short.len());
+        assert_eq!(get(ABBREVIATED).await.as_ptr(), short.as_ptr());
+        let found: serde_json::Value = serde_json::from_slice(&short).unwrap();
+        for map in ["versions", "time"] {
+            assert!(found[map].as_object().unwrap().len() >= VERSIONS);
+        }
+        assert_eq!(found["dist-tags"]["latest"], "1.99.99");
+    }
+}

@@ -145,7 +145,19 @@ impl Route {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_path_panics(path in "\\PC{0,80}", parts in proptest::collection::vec("-|@s|%2f|n|%40|-rev|[a-z0-9%@._-]{0,6}", 0..9)) {
+            let _ = Route::parse(&path);
+            if let Ok(Some(Route::Version { package, wanted })) = Route::parse(&parts.join("/")) {
+                prop_assert!(!package.is_empty() && !wanted.is_empty());
+            }
+        }
+    }
 
     #[track_caller]
     fn check(path: &str, want: impl Into<Option<Route>>) {

@@ -224,6 +224,7 @@ fn has_install_script(fields: &IndexMap<String, &RawValue>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
@@ -300,6 +301,50 @@ mod tests {
         )
         .unwrap();
         assert_eq!(parsed.rest.get(), r#"{"big":12345678901234567890123,"constructor":{"x":1.50}}"#);
+    }
+
+    /// Any JSON, a few levels deep.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map("\\PC{0,8}", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_field_holds_it_is_kept_or_dropped_whole(
+            key in prop_oneof![prop::sample::select([INSTALL.as_slice(), OWN.as_slice()].concat()).prop_map(str::to_owned), "\\PC{0,12}"],
+            value in any_json(),
+        ) {
+            let mut manifest = json!({"name": "@acme/lib", "version": "1.0.0"});
+            manifest.as_object_mut().unwrap().insert(key.clone(), value.clone());
+            if let Ok(parsed) = parse(&manifest) {
+                let install: Value = serde_json::from_str(parsed.install.get()).unwrap();
+                let rest: Value = serde_json::from_str(parsed.rest.get()).unwrap();
+                let own = OWN.contains(&key.as_str());
+                prop_assert!(install.get(&key).is_none() || rest.get(&key).is_none());
+                if !own && key != "bin" && key != "version" {
+                    prop_assert_eq!(install.get(&key).or(rest.get(&key)), Some(&value));
+                }
+                prop_assert_eq!(&install["name"], "@acme/lib");
+                prop_assert_eq!(&install["version"], "1.0.0");
+            }
+        }
+
+        #[test]
+        fn no_integrity_panics(text in "(sha512-|sha1-|\\PC){0,6}[A-Za-z0-9+/=?]{0,100}") {
+            let _ = ClientDist { integrity: Some(text), ..ClientDist::default() }.sha512();
+        }
     }
 
     #[test]

@@ -352,6 +352,15 @@ mod tests {
         assert_eq!(Form::negotiate(&headers), want, "{accept}");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_accept_header_panics(text in "[ -~]{0,80}") {
+            let mut headers = HeaderMap::new();
+            headers.insert(http::header::ACCEPT, text.parse().unwrap());
+            let _ = Form::negotiate(&headers);
+        }
+    }
+
     #[test]
     fn checklist_2_forms_are_negotiated() {
         assert_eq!(Form::negotiate(&HeaderMap::new()), Form::Full);

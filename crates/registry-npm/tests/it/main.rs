@@ -10,7 +10,11 @@ mod edits;
 #[cfg(test)]
 mod hooks;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod maintenance;
+#[cfg(test)]
+mod page;
 #[cfg(test)]
 mod permissions;
 #[cfg(test)]

@@ -87,6 +87,8 @@ async fn checklist_21_validators() {
 
     let abbreviated = ask(&[("accept", ABBREVIATED)]).await;
     assert_ne!(abbreviated.header("etag"), Some(tag.as_str()));
+    let elsewhere = app.ask("GET", "/lib").token("alice-token").host("other.example.com").send().await;
+    assert_ne!(elsewhere.header("etag"), Some(tag.as_str()), "other URLs, other bytes");
     let head = app.ask("HEAD", "/lib").token("alice-token").send().await.expect(200);
     assert!(head.body.is_empty());
     assert_eq!(head.headers, full.headers);

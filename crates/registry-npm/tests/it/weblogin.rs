@@ -81,6 +81,46 @@ async fn what_a_user_types_does_not_become_html() {
 }
 
 #[tokio::test]
+async fn checklist_12_the_page_can_be_framed_forged_or_kept_by_nobody() {
+    let app = Setup::new().build();
+    let (login, done) = start(&app).await;
+    let shown = app.ask("GET", &login).send().await;
+    let refused = grant(&app, &login, "alice", "wrong").await;
+    let granted = grant(&app, &login, "alice", "alice's password").await;
+    let over = app.ask("GET", "/-/v1/login/x").send().await;
+    for (page, status) in [(&shown, 200), (&refused, 401), (&granted, 200), (&over, 404)] {
+        assert_eq!(page.status, status);
+        let policy = page.header("content-security-policy").unwrap();
+        for rule in ["default-src 'none'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'"]
+        {
+            assert!(policy.contains(rule), "{policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(page.header("x-frame-options"), Some("DENY"));
+        assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+        assert_eq!(page.header("cache-control"), Some("no-store"));
+        // A browser holds nothing that another site could use in its user's name.
+        assert_eq!(page.header("set-cookie"), None);
+        let text = String::from_utf8(page.body.to_vec()).unwrap();
+        assert!(!text.contains("<script") && !text.contains(done.rsplit('/').next().unwrap()));
+    }
+    // Credentials of another kind grant nothing: the user's name and password stand in the form itself.
+    let (login, done) = start(&app).await;
+    let forged = app.ask("POST", &login).token("alice-token").body("user=alice").send().await;
+    assert_eq!(forged.status, 400);
+    assert_eq!(app.ask("GET", &done).send().await.status, 202);
+}
+
+#[tokio::test]
+async fn checklist_12_a_host_that_is_made_up_does_not_become_html() {
+    let app = Setup::new().build();
+    let (login, _) = start(&app).await;
+    let page = app.ask("GET", &login).host("a\"><script>x</script>").send().await;
+    assert!(!String::from_utf8(page.body.to_vec()).unwrap().contains("<script"));
+}
+
+#[tokio::test]
 async fn the_secret_of_a_login_cannot_be_made_from_its_page() {
     let app = Setup::new().build();
     let (login, _) = start(&app).await;

@@ -159,3 +159,43 @@ async fn a_node_that_is_killed_takes_nothing_with_it() -> Result<()> {
     nodes.place.run(&["verify"])?;
     Ok(())
 }
+
+/// Blobs come from the bucket itself, at addresses that no log shows.
+#[tokio::test(flavor = "multi_thread")]
+async fn blobs_are_read_from_the_bucket_where_that_is_wanted() -> Result<()> {
+    let place =
+        Place::with_storage(&storage("redirect")?, "[log]\nlevel = \"trace\"\n[oci]\nredirect = true\n")?;
+    let server = place.serve()?;
+    let client = server.client(&place.token("alice", &["oci:repository:*:*"])?);
+    let content: bytes::Bytes = Seed::of("nodes, redirect").bytes(700_000).into();
+    client.push_blob("team/app", &content).await?;
+    let target = format!("/v2/team/app/blobs/{}", registry_tests::digest_of(&content));
+    client.send("HEAD", &target, &[], "").await?.expect(200)?;
+    let sent = client.get(&target).await?.expect(307)?;
+    let location = sent.header("location").context("no Location")?.to_owned();
+    let signature = location.split("X-Amz-Signature=").nth(1).context("no signature")?.to_owned();
+
+    let url: http::Uri = location.parse()?;
+    let endpoint: std::net::SocketAddr = url.authority().context("no host")?.as_str().parse()?;
+    let bucket = Client::anonymous(endpoint);
+    let path = url.path_and_query().context("no path")?.as_str();
+    let whole = bucket.get(path).await?.expect(200)?;
+    assert!(whole.body == content);
+    assert_eq!(whole.header("content-type"), Some("application/octet-stream"));
+    assert_eq!(whole.header("content-encoding"), None);
+    let part = bucket.send("GET", path, &[("range", "bytes=500-1499")], "").await?.expect(206)?;
+    assert!(part.body == content.slice(500..1500));
+    // The address is good for this object, to read it, and for nothing else.
+    assert!(bucket.send("PUT", path, &[], "x").await?.status >= 400);
+    let without = path.split('?').next().context("no path")?;
+    assert!(bucket.get(without).await?.status >= 400);
+    let other = path.replacen("/oci/", "/npm/", 1);
+    assert_ne!(other, path);
+    assert!(bucket.get(&other).await?.status >= 400);
+
+    let log = server.log();
+    server.stop()?;
+    assert!(log.contains("307"), "{log}");
+    assert!(!log.contains(&signature), "the log shows an address");
+    Ok(())
+}

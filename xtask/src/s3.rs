@@ -70,5 +70,8 @@ pub(crate) fn run_with(
     tally += timed("native clients, two servers on one bucket", || {
         native::run_shared(tools, binary, &Backend::Bucket(seaweed.storage("native")), options)
     })?;
+    tally += timed("native clients, blobs from the bucket", || {
+        native::run_redirects(tools, binary, &Backend::Bucket(seaweed.storage("redirect")), options)
+    })?;
     Ok(tally)
 }

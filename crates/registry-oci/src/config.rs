@@ -31,6 +31,12 @@ pub struct OciConfig {
     pub immutable_tags: Vec<Pattern>,
     /// Whether `Location` and `Link` are absolute URLs, for clients that cannot resolve relative ones.
     pub absolute_location: bool,
+    /// Whether blobs are read from the bucket directly: a GET is answered with a redirect to an address that holds for
+    /// [`redirect_valid_seconds`](Self::redirect_valid_seconds). Blobs that lie in no object of their own (small ones, and those
+    /// that came in several chunks) are streamed all the same, as all are where the storage has no such addresses.
+    pub redirect: bool,
+    /// How long such an address holds, in seconds; at least 60, at most 7 days.
+    pub redirect_valid_seconds: u64,
     /// The service that tokens are for; none: `smartregistry-<instance>`.
     pub service: Option<String>,
     /// How long a token of the token endpoint holds, in seconds; at least 60.
@@ -66,6 +72,8 @@ impl Default for OciConfig {
             delete: DeleteConfig::default(),
             immutable_tags: Vec::new(),
             absolute_location: false,
+            redirect: false,
+            redirect_valid_seconds: 900,
             service: None,
             token_ttl_seconds: 900,
             delete_untagged_after_seconds: None,
@@ -83,6 +91,11 @@ impl OciConfig {
     /// How long an upload may rest.
     pub(crate) fn upload_expiry(&self) -> Duration {
         Duration::from_secs(self.upload_expiry_seconds)
+    }
+
+    /// How long the address of a redirect holds; services sign for at most a week.
+    pub(crate) fn redirect_valid(&self) -> Duration {
+        Duration::from_secs(self.redirect_valid_seconds.clamp(60, 7 * 24 * 3600))
     }
 
     /// How long a token holds: never less than clients take for granted.

@@ -64,6 +64,13 @@ impl PackageRegistry for OciRegistry {
     }
 
     async fn init(&self) -> Result<(), InitError> {
+        if self.inner.config.redirect && !self.inner.store.store().can_presign() {
+            let instance = self.inner.instance.name.as_str();
+            tracing::warn!(
+                instance,
+                "`redirect` is set, but this storage has no addresses for clients: blobs are streamed"
+            );
+        }
         match self.inner.store.session_key().await {
             Ok(_) => Ok(()),
             Err(Error::Storage(source)) => {

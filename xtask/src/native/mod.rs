@@ -68,6 +68,29 @@ pub(crate) fn run_shared(
     run_on(&suites, tools, binary, backend, "native-shared", options)
 }
 
+/// Runs the OCI clients on one bucket from which they read blobs themselves.
+pub(crate) fn run_redirects(
+    tools: &Tools,
+    binary: &Path,
+    backend: &Backend,
+    options: &Options,
+) -> Result<Tally> {
+    if !options.protocols.is_empty() && !options.protocols.iter().any(|protocol| protocol == "oci") {
+        return Ok(Tally::default());
+    }
+    let suite = Suite::oci_redirects()?;
+    let mut clients = suite.client.clone();
+    if !options.clients.is_empty() {
+        clients.retain(|client| options.clients.contains(&client.id));
+    }
+    if clients.is_empty() {
+        return Ok(Tally::default());
+    }
+    // The tables in the documentation are those of the whole suites.
+    let options = Options { write_docs: false, ..options.clone() };
+    run_on(&[(suite, clients)], tools, binary, backend, "native-redirect", &options)
+}
+
 /// The tools that all clients of all suites need.
 pub(crate) fn tools() -> Result<Vec<String>> {
     let mut names = Vec::new();

@@ -15,6 +15,9 @@ use crate::access_log::Expected;
 const SUITES: &[(&str, &str)] =
     &[("npm", include_str!("../../suites/npm.toml")), ("oci", include_str!("../../suites/oci.toml"))];
 
+/// Other steps for the OCI clients, where blobs are redirected to a bucket.
+const OCI_REDIRECTS: &str = include_str!("../../suites/oci-redirect.toml");
+
 /// One protocol's suite.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +35,16 @@ pub(crate) struct Suite {
     pub(crate) cell: Vec<Cell>,
     #[serde(default)]
     pub(crate) absent: Vec<Absent>,
+}
+
+/// Other steps for some of a suite's clients, with another configuration of the server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Variation {
+    server: String,
+    clients: Vec<String>,
+    step: Vec<Step>,
+    cell: Vec<Cell>,
 }
 
 /// A user of the server, with a password and a token that both carry these scopes.
@@ -196,6 +209,16 @@ impl Suite {
         Ok(suite)
     }
 
+    /// The OCI clients with what they do where blobs are redirected to a bucket.
+    pub(crate) fn oci_redirects() -> Result<Self> {
+        let Variation { server, clients, step, cell } =
+            toml::from_str(OCI_REDIRECTS).context("suites/oci-redirect.toml")?;
+        let mut suite = Self { server, step, cell, absent: Vec::new(), ..Self::load("oci")? };
+        suite.client.retain(|client| clients.contains(&client.id));
+        suite.check().context("suites/oci-redirect.toml")?;
+        Ok(suite)
+    }
+
     /// What stands at a client and a step.
     pub(crate) fn place(&self, client: &str, step: &str) -> Option<Place<'_>> {
         let is = |at: &str, clients: &[String]| at == step && clients.iter().any(|id| id == client);
@@ -293,6 +316,12 @@ mod tests {
             assert_eq!(suite.protocol, name);
             assert!(suite.client.iter().any(|client| client.shared), "{name} runs nowhere on a bucket");
         }
+    }
+
+    #[test]
+    fn redirects_are_followed_by_several_clients() {
+        let suite = Suite::oci_redirects().unwrap();
+        assert!(suite.client.len() >= 3 && suite.server.contains("redirect = true"));
     }
 
     #[test]

@@ -40,26 +40,10 @@ where
     O: Fn(Option<Range<u64>>) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Body, StorageError>> + Send + 'static,
 {
+    let (precondition, wanted) = decide(request, &artifact);
     let ArtifactResponse { size, etag, content_type, modified, mut headers } = artifact;
-    let modified = modified.and_then(|time| Some((format_date(time)?, time)));
-    let tags = [etag.as_bytes()];
-    let validators = Validators {
-        tags: &tags,
-        selected: 0,
-        last_modified: modified.as_ref().map(|(text, time)| (text, *time)),
-    };
-    let precondition = validators.evaluate(&request.method, &request.headers);
-    // Range is defined for GET alone.
-    let wanted = if precondition == Precondition::Proceed
-        && request.method == Method::GET
-        && validators.allows_range(&request.headers)
-    {
-        requested(&request.headers, size)
-    } else {
-        Requested::Whole
-    };
     headers.insert(header::ETAG, etag);
-    if let Some((text, _)) = modified {
+    if let Some(text) = modified.and_then(format_date) {
         headers.insert(header::LAST_MODIFIED, text);
     }
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -95,6 +79,44 @@ where
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+/// Whether another place that has the same bytes may answer in our stead: the request is a GET of all bytes or of one part that
+/// exists, and it makes no condition that is only understood here (every store has ETags and times of its own).
+pub fn may_redirect(request: &Parts, artifact: &ArtifactResponse) -> bool {
+    const CONDITIONS: [header::HeaderName; 4] =
+        [header::IF_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE, header::IF_RANGE];
+    request.method == Method::GET
+        && artifact.size > 0
+        && !CONDITIONS.iter().any(|name| request.headers.contains_key(name))
+        && match decide(request, artifact) {
+            // What is no range here may be one there.
+            (Precondition::Proceed, Requested::Whole) => !request.headers.contains_key(header::RANGE),
+            (Precondition::Proceed, Requested::Single(_)) => true,
+            _ => false,
+        }
+}
+
+/// What the request's conditions come to, and which bytes it wants then.
+fn decide(request: &Parts, artifact: &ArtifactResponse) -> (Precondition, Requested) {
+    let modified = artifact.modified.and_then(|time| Some((format_date(time)?, time)));
+    let tags = [artifact.etag.as_bytes()];
+    let validators = Validators {
+        tags: &tags,
+        selected: 0,
+        last_modified: modified.as_ref().map(|(text, time)| (text, *time)),
+    };
+    let precondition = validators.evaluate(&request.method, &request.headers);
+    // Range is defined for GET alone.
+    let wanted = if precondition == Precondition::Proceed
+        && request.method == Method::GET
+        && validators.allows_range(&request.headers)
+    {
+        requested(&request.headers, artifact.size)
+    } else {
+        Requested::Whole
+    };
+    (precondition, wanted)
 }
 
 /// The value of `Content-Range` for a part, end exclusive.
@@ -258,6 +280,45 @@ mod tests {
             assert_eq!(answer.status, status, "{name}: {value}");
             assert_eq!(answer.opened, usize::from(status < 300), "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn only_what_any_store_answers_alike_is_redirected() {
+        let artifact = ArtifactResponse {
+            size: 1000,
+            etag: HeaderValue::from_static("\"a\""),
+            content_type: HeaderValue::from_static("text/plain"),
+            modified: None,
+            headers: HeaderMap::new(),
+        };
+        let asks = |method: Method, header: Option<(&str, &str)>| {
+            let mut request = http::Request::builder().method(method).uri("/x");
+            if let Some((name, value)) = header {
+                request = request.header(name, value);
+            }
+            may_redirect(&request.body(()).unwrap().into_parts().0, &artifact)
+        };
+        assert!(asks(Method::GET, None));
+        assert!(!asks(Method::HEAD, None));
+        for (name, value, want) in [
+            ("range", "bytes=0-9", true),
+            ("range", "bytes=990-", true),
+            ("range", "bytes=-10", true),
+            ("range", "bytes=0-9,20-29", false),
+            ("range", "bytes=1000-", false),
+            ("range", "nonsense", false),
+            ("if-none-match", "\"b\"", true),
+            ("if-none-match", "\"a\"", false),
+            ("if-none-match", "*", false),
+            ("if-match", "\"a\"", false),
+            ("if-range", "\"a\"", false),
+            ("if-modified-since", "Sun, 06 Nov 1994 08:49:37 GMT", false),
+            ("if-unmodified-since", "Sun, 06 Nov 1994 08:49:37 GMT", false),
+        ] {
+            assert_eq!(asks(Method::GET, Some((name, value))), want, "{name}: {value}");
+        }
+        let empty = ArtifactResponse { size: 0, ..artifact };
+        assert!(!may_redirect(&http::Request::get("/x").body(()).unwrap().into_parts().0, &empty));
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ mod representation;
 
 pub use accept::{accepts_gzip, negotiate};
 pub use answer::{allow, respond_empty, respond_json, respond_text, respond_with, without_body};
-pub use artifact::{ArtifactResponse, respond_artifact};
+pub use artifact::{ArtifactResponse, may_redirect, respond_artifact};
 pub use limit::{ReadBodyError, read_body};
 pub use path::{MalformedUrl, decode_path_segment, encode_path_segment, encode_query_value};
 pub use public_url::{ExternalOrigin, PublicUrl, is_plain_host};

@@ -7,10 +7,17 @@ use std::sync::Arc;
 
 use object_store::{ObjectStore, path::Path, prefix::PrefixStore};
 
-use super::{Cloud, Connection, StorageError};
+use super::{Cloud, Connection, Presigner, StorageError};
 
-/// Documents and artefacts.
-pub(crate) type Clients = [Arc<dyn ObjectStore>; 2];
+/// A bucket's clients.
+pub(crate) struct Clients {
+    /// For documents.
+    pub(crate) documents: Arc<dyn ObjectStore>,
+    /// For artefacts.
+    pub(crate) artifacts: Arc<dyn ObjectStore>,
+    /// For addresses of artefacts.
+    pub(crate) presigner: Arc<dyn Presigner>,
+}
 
 /// Opens a bucket or container. Nothing is asked of it yet.
 pub(crate) fn open(
@@ -21,18 +28,41 @@ pub(crate) fn open(
 ) -> Result<Clients, StorageError> {
     let prefix = Path::parse(prefix).map_err(|error| StorageError::Setup(error.to_string()))?;
     let clients = match cloud {
-        Cloud::Azure => azure(bucket, connection)?,
-        Cloud::Google => google(bucket, connection)?,
-        Cloud::S3 => s3(bucket, connection)?,
+        Cloud::Azure => azure(bucket, &prefix, connection)?,
+        Cloud::Google => google(bucket, &prefix, connection)?,
+        Cloud::S3 => s3(bucket, &prefix, connection)?,
     };
     if prefix.is_root() {
         return Ok(clients);
     }
-    Ok(clients.map(|client| -> Arc<dyn ObjectStore> { Arc::new(PrefixStore::new(client, prefix.clone())) }))
+    let below = |client| -> Arc<dyn ObjectStore> { Arc::new(PrefixStore::new(client, prefix.clone())) };
+    Ok(Clients {
+        documents: below(clients.documents),
+        artifacts: below(clients.artifacts),
+        presigner: clients.presigner,
+    })
+}
+
+/// The clients of one bucket, the second of which signs, too.
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+fn clients<S>(
+    built: [object_store::Result<S>; 2],
+    prefix: &Path,
+    names_type: bool,
+) -> Result<Clients, StorageError>
+where
+    S: ObjectStore + object_store::signer::Signer,
+{
+    let [documents, artifacts] = built;
+    let documents = documents.map_err(|error| setup(&error))?;
+    let artifacts = Arc::new(artifacts.map_err(|error| setup(&error))?);
+    let signer = Arc::<S>::clone(&artifacts);
+    let presigner = super::presign::BucketPresigner::new(signer, prefix.clone(), names_type);
+    Ok(Clients { documents: Arc::new(documents), artifacts, presigner: Arc::new(presigner) })
 }
 
 #[cfg(feature = "s3")]
-fn s3(bucket: &str, connection: &Connection) -> Result<Clients, StorageError> {
+fn s3(bucket: &str, prefix: &Path, connection: &Connection) -> Result<Clients, StorageError> {
     use object_store::aws::AmazonS3Builder;
     use secrecy::ExposeSecret;
 
@@ -61,16 +91,16 @@ fn s3(bucket: &str, connection: &Connection) -> Result<Clients, StorageError> {
         // TLS protects the bytes already; without it they are hashed once more for the signature.
         .with_unsigned_payload(over_tls)
         .build();
-    Ok([Arc::new(documents.map_err(|e| setup(&e))?), Arc::new(artifacts.map_err(|e| setup(&e))?)])
+    clients([documents, artifacts], prefix, true)
 }
 
 #[cfg(not(feature = "s3"))]
-fn s3(_bucket: &str, _connection: &Connection) -> Result<Clients, StorageError> {
+fn s3(_bucket: &str, _prefix: &Path, _connection: &Connection) -> Result<Clients, StorageError> {
     Err(StorageError::Setup("this program was built without S3; build it with the feature `s3`".to_owned()))
 }
 
 #[cfg(feature = "gcs")]
-fn google(bucket: &str, connection: &Connection) -> Result<Clients, StorageError> {
+fn google(bucket: &str, prefix: &Path, connection: &Connection) -> Result<Clients, StorageError> {
     use object_store::gcp::GoogleCloudStorageBuilder;
     use secrecy::ExposeSecret;
 
@@ -81,20 +111,20 @@ fn google(bucket: &str, connection: &Connection) -> Result<Clients, StorageError
     if let Some(key) = &connection.secret_access_key {
         builder = builder.with_service_account_key(key.expose_secret());
     }
-    let [documents, artifacts] = limits(connection)
+    let built = limits(connection)
         .map(|(options, retry)| builder.clone().with_client_options(options).with_retry(retry).build());
-    Ok([Arc::new(documents.map_err(|e| setup(&e))?), Arc::new(artifacts.map_err(|e| setup(&e))?)])
+    clients(built, prefix, true)
 }
 
 #[cfg(not(feature = "gcs"))]
-fn google(_bucket: &str, _connection: &Connection) -> Result<Clients, StorageError> {
+fn google(_bucket: &str, _prefix: &Path, _connection: &Connection) -> Result<Clients, StorageError> {
     Err(StorageError::Setup(
         "this program was built without Google Cloud Storage; build it with the feature `gcs`".to_owned(),
     ))
 }
 
 #[cfg(feature = "azure")]
-fn azure(container: &str, connection: &Connection) -> Result<Clients, StorageError> {
+fn azure(container: &str, prefix: &Path, connection: &Connection) -> Result<Clients, StorageError> {
     use object_store::azure::MicrosoftAzureBuilder;
     use secrecy::ExposeSecret;
 
@@ -110,13 +140,14 @@ fn azure(container: &str, connection: &Connection) -> Result<Clients, StorageErr
     if let Some(key) = &connection.secret_access_key {
         builder = builder.with_access_key(key.expose_secret());
     }
-    let [documents, artifacts] = limits(connection)
+    let built = limits(connection)
         .map(|(options, retry)| builder.clone().with_client_options(options).with_retry(retry).build());
-    Ok([Arc::new(documents.map_err(|e| setup(&e))?), Arc::new(artifacts.map_err(|e| setup(&e))?)])
+    // A shared access signature has a fixed set of fields.
+    clients(built, prefix, false)
 }
 
 #[cfg(not(feature = "azure"))]
-fn azure(_container: &str, _connection: &Connection) -> Result<Clients, StorageError> {
+fn azure(_container: &str, _prefix: &Path, _connection: &Connection) -> Result<Clients, StorageError> {
     Err(StorageError::Setup(
         "this program was built without Azure Blob Storage; build it with the feature `azure`".to_owned(),
     ))

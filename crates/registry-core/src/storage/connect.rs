@@ -6,7 +6,7 @@ use object_store::{ObjectStore, memory::InMemory};
 use secrecy::SecretString;
 
 use super::{
-    Cloud, Storage, StorageError, StorageLocation, bucket,
+    Cloud, Presigner, Storage, StorageError, StorageLocation, bucket,
     cache::{Cache, Rule},
     engine::{Engine, Place, Tasks},
     folder::FolderStore,
@@ -31,11 +31,19 @@ pub struct StorageOptions {
     /// How long a document from a bucket is read without asking whether it changed. The default of zero asks each time;
     /// a folder needs no asking.
     pub max_staleness: Duration,
+    /// Makes the addresses at which clients read data objects directly, in place of the bucket's own. A folder and memory have
+    /// none of their own.
+    pub presigner: Option<Arc<dyn Presigner>>,
 }
 
 impl Default for StorageOptions {
     fn default() -> Self {
-        Self { hooks: Hooks::default(), cache_bytes: DEFAULT_CACHE_BYTES, max_staleness: Duration::ZERO }
+        Self {
+            hooks: Hooks::default(),
+            cache_bytes: DEFAULT_CACHE_BYTES,
+            max_staleness: Duration::ZERO,
+            presigner: None,
+        }
     }
 }
 
@@ -132,9 +140,11 @@ impl Storage {
         bucket: &str,
         prefix: &str,
         connection: &Connection,
-        options: StorageOptions,
+        mut options: StorageOptions,
     ) -> Result<Self, StorageError> {
-        let [documents, artifacts] = bucket::open(cloud, bucket, prefix, connection)?;
+        let bucket::Clients { documents, artifacts, presigner } =
+            bucket::open(cloud, bucket, prefix, connection)?;
+        options.presigner.get_or_insert(presigner);
         let documents: Arc<dyn ObjectStore> = if connection.single_writer {
             Arc::new(Metered::new(SingleWriter::new(documents)))
         } else {
@@ -155,11 +165,12 @@ impl Storage {
         rule: Rule,
         options: StorageOptions,
     ) -> Self {
-        let StorageOptions { hooks, cache_bytes, max_staleness: _ } = options;
+        let StorageOptions { hooks, cache_bytes, max_staleness: _, presigner } = options;
         Self {
             engine: Arc::new(Engine {
                 documents,
                 artifacts,
+                presigner,
                 place,
                 cache: Cache::new(cache_bytes),
                 rule,

@@ -15,7 +15,7 @@ use object_store::{GetOptions, ObjectStore, PutMode, PutOptions, PutPayload, Upd
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Document, Key, StorageError,
+    Document, Key, Presigner, StorageError,
     cache::{Cache, Fresh, Rule, State},
     envelope::{self, OperationId},
     folder::FolderStore,
@@ -33,6 +33,8 @@ pub(crate) struct Engine {
     pub(crate) documents: Arc<dyn ObjectStore>,
     /// For artefacts: no limit on the whole of a transfer.
     pub(crate) artifacts: Arc<dyn ObjectStore>,
+    /// Makes addresses of data objects, where the place or the host can.
+    pub(crate) presigner: Option<Arc<dyn Presigner>>,
     pub(crate) place: Place,
     pub(crate) cache: Cache,
     pub(crate) rule: Rule,

@@ -18,6 +18,7 @@ mod key;
 mod layout;
 mod location;
 mod metered;
+mod presign;
 mod probe;
 mod segments;
 mod single_writer;
@@ -31,6 +32,7 @@ pub use document::{Document, Draft, Revision, UnknownFields, Versioned};
 pub use error::{StorageError, UpdateError};
 pub use key::{Key, KeyBuilder, decode_segment};
 pub use location::{Cloud, StorageLocation};
+pub use presign::{PresignRequest, PresignedUrl, Presigner};
 pub use segments::SegmentWriter;
 pub use store::{Created, ListEntry, Permit, Storage, Store};
 

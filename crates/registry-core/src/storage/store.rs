@@ -1,14 +1,18 @@
 //! [`Storage`] and an instance's view of it, [`Store`].
 
-use std::{ops::Range, sync::Arc, time::SystemTime};
+use std::{
+    ops::Range,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use futures_util::{TryStreamExt, stream};
 use object_store::ObjectMeta;
 
 use super::{
-    ArtifactSpec, DataRef, Document, Draft, Key, KeyBuilder, PendingArtifact, Revision, SegmentWriter,
-    StorageError, UpdateError, Versioned,
+    ArtifactSpec, DataRef, Document, Draft, Key, KeyBuilder, PendingArtifact, PresignRequest, PresignedUrl,
+    Revision, SegmentWriter, StorageError, UpdateError, Versioned,
     cache::State,
     engine::{Engine, Trust, WriteError, path, storage_error},
     envelope::OperationId,
@@ -310,6 +314,24 @@ impl Store {
         range: Option<Range<u64>>,
     ) -> Result<Body, StorageError> {
         self.engine.read_data(parts, range).await
+    }
+
+    /// Whether [`Store::presign`] gives addresses here.
+    pub fn can_presign(&self) -> bool {
+        self.engine.presigner.is_some()
+    }
+
+    /// An address at which a client reads a data object without going through this process, for `valid` from now on; `None`
+    /// where there are no such addresses (a folder, memory). Nobody asks whether the object is there.
+    pub async fn presign(
+        &self,
+        data: &DataRef,
+        valid: Duration,
+        content_type: &str,
+    ) -> Result<Option<PresignedUrl>, StorageError> {
+        let Some(presigner) = &self.engine.presigner else { return Ok(None) };
+        let object = PresignRequest::new(&data.key, valid, content_type);
+        presigner.presign(&object).await.map(Some)
     }
 
     // ----- listing and collecting

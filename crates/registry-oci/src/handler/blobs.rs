@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use registry_core::{
     Response,
     hooks::Operation,
-    http::{ArtifactResponse, respond_artifact},
+    http::{ArtifactResponse, may_redirect, respond_artifact},
     storage::StorageError,
 };
 
@@ -13,7 +13,11 @@ use crate::{
     access::Need,
     error::Error,
     names::{Digest, RepositoryName},
+    store::Blob,
 };
+
+/// What a blob is served as, whatever is in it.
+const OCTET_STREAM: &str = "application/octet-stream";
 
 /// `GET` and `HEAD /v2/<name>/blobs/<digest>`.
 pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &Digest) -> Result<Response, Error> {
@@ -29,7 +33,7 @@ pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &Digest)
             .package(name.as_str())
             .digest(digest.as_str())
             .size(blob.size)
-            .content_type("application/octet-stream")
+            .content_type(OCTET_STREAM)
     };
     let permit = store.store().permit_with(event).await?;
     let mut headers = HeaderMap::with_capacity(8);
@@ -45,10 +49,14 @@ pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &Digest)
     let artifact = ArtifactResponse {
         size: blob.size,
         etag: etag(digest),
-        content_type: HeaderValue::from_static("application/octet-stream"),
+        content_type: HeaderValue::from_static(OCTET_STREAM),
         modified: None,
         headers,
     };
+    if let Some(response) = redirected(call, &blob, &artifact, digest).await {
+        store.store().finish(permit).await;
+        return Ok(response);
+    }
     let data = store.store().clone();
     let answered =
         respond_artifact(call.parts, artifact, move |range| blob.clone().open(data.clone(), range)).await;
@@ -69,6 +77,37 @@ pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &Digest)
         return Ok(error);
     }
     Ok(response)
+}
+
+/// The redirect to where the blob's bytes lie, where that is wanted and would answer the request as we would.
+async fn redirected(
+    call: &Call<'_>,
+    blob: &Blob,
+    artifact: &ArtifactResponse,
+    digest: &Digest,
+) -> Option<Response> {
+    let config = &call.registry.config;
+    let data = blob.whole_object()?;
+    if !config.redirect || !may_redirect(call.parts, artifact) {
+        return None;
+    }
+    let store = call.registry.store.store();
+    let url = match store.presign(data, config.redirect_valid(), OCTET_STREAM).await {
+        Ok(url) => url?,
+        Err(error) => {
+            tracing::warn!(key = %data.key, error = %error, "no address could be signed; the blob is streamed");
+            return None;
+        }
+    };
+    let mut location = HeaderValue::from_str(url.expose()).ok()?;
+    // It lets whoever reads it read the blob.
+    location.set_sensitive(true);
+    let mut response = empty(StatusCode::TEMPORARY_REDIRECT);
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, location);
+    headers.insert(CONTENT_DIGEST, digest_value(digest));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Some(response)
 }
 
 /// `DELETE /v2/<name>/blobs/<digest>`: takes it out of this repository only.

@@ -37,6 +37,17 @@ pub(crate) enum Content {
 }
 
 impl Blob {
+    /// The data object that is the whole blob, where there is one.
+    pub(crate) fn whole_object(&self) -> Option<&DataRef> {
+        match &self.content {
+            Content::Parts(parts) => match parts.as_slice() {
+                [data] => Some(data),
+                _ => None,
+            },
+            Content::Inline(_) => None,
+        }
+    }
+
     /// The bytes, or a part of them.
     pub(crate) async fn open(self, store: Store, range: Option<Range<u64>>) -> Result<Body, StorageError> {
         match self.content {

@@ -38,7 +38,7 @@ use tokio::sync::OnceCell;
 
 use self::documents::SessionSecret;
 pub(crate) use self::{
-    blobs::{INLINE_BYTES, bury as bury_link},
+    blobs::{Blob, INLINE_BYTES, bury as bury_link},
     documents::{
         BlobDescriptor, BlobLink, Life, ManifestRecord, Phase, ReferrerMark, SessionState, TagRecord,
         UploadSession,

@@ -13,6 +13,8 @@ mod hooks;
 #[cfg(test)]
 mod manifests;
 #[cfg(test)]
+mod redirect;
+#[cfg(test)]
 mod referrers;
 #[cfg(test)]
 mod tags;

@@ -206,6 +206,8 @@ pub(super) const OF_OCI: &[Key] = &[
     table("delete", Keys(&[&[scalar("blobs"), scalar("manifests"), scalar("tags")]])),
     value("immutable_tags"),
     scalar("absolute_location"),
+    scalar("redirect"),
+    scalar("redirect_valid_seconds"),
     text("service"),
     scalar("token_ttl_seconds"),
     scalar("delete_untagged_after_seconds"),

@@ -64,6 +64,58 @@ async fn collecting_while_pushing_takes_nothing_that_is_needed() -> Result<()> {
     Ok(())
 }
 
+/// Without a server on the folder there is no push under way: what is young goes, and what a dry run says is what goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_server_young_garbage_goes_at_once() -> Result<()> {
+    let place = Place::new("")?;
+    let server = place.serve()?;
+    let client = server.client(&place.token("alice", &["npm:package:*:*", "oci:repository:*:*"])?);
+    let image = Image::new("kept", &[Seed::of("kept").bytes(300_000).into()])?;
+    image.push(&client, "team/app", "v1").await?;
+    let lost: Bytes = Seed::of("lost").bytes(300_000).into();
+    client.push_blob("team/app", &lost).await?;
+    let (gone, kept) = (Publish::new("gone", "1.0.0", b"gone")?, Publish::new("kept", "1.0.0", b"kept")?);
+    for publish in [&gone, &kept] {
+        publish.send(&client, "/npm").await?.expect(201)?;
+    }
+    client.send("DELETE", "/npm/gone/-rev/undefined", &[], "").await?.expect(200)?;
+    let store = place.path().join("store");
+    // A publish that died between its two writes.
+    let orphan = store.join(format!("npm/packages/kept/-/kept-2.0.0.tgz~{}", "0".repeat(32)));
+    std::fs::write(&orphan, "lost")?;
+
+    let beside = place.run(&["gc", "--grace", "0s"])?;
+    assert!(!beside.contains("oci/") && !beside.contains("kept-2.0.0"), "{beside}");
+    assert!(beside.contains("removed npm/packages/gone/-/gone-1.0.0.tgz"), "{beside}");
+    client.check_blob("team/app", &lost).await?;
+    server.stop()?;
+
+    let before = objects(&store)?;
+    let promised = place.run(&["gc", "--dry-run", "--grace", "0s"])?;
+    assert_eq!(objects(&store)?, before);
+    let done = place.run(&["gc", "--grace", "0s"])?;
+    let removed = |text: &str, verb: &str| {
+        let mut lines: Vec<String> =
+            text.lines().filter_map(|line| Some(line.strip_prefix(verb)?.to_owned())).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(removed(&promised, "would remove "), removed(&done, "removed "));
+    assert!(done.contains("oci/_uploads/") && done.contains("kept-2.0.0"), "{done}");
+    assert!(!orphan.exists());
+    assert_eq!(objects(&store)?.iter().filter(|(_, size)| *size == 300_000).count(), 1, "the kept layer");
+
+    let server = place.serve()?;
+    let client = server.client(&place.token("alice", &["npm:package:*:*", "oci:repository:*:*"])?);
+    image.check(&client, "team/app", "v1").await?;
+    kept.check(&client, "/npm").await?;
+    let target = format!("/v2/team/app/blobs/{}", registry_tests::digest_of(&lost));
+    client.get(&target).await?.expect(404)?;
+    server.stop()?;
+    place.run(&["verify"])?;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_changes_nothing() -> Result<()> {
     let place = Place::new("")?;

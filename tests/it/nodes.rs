@@ -199,3 +199,33 @@ async fn blobs_are_read_from_the_bucket_where_that_is_wanted() -> Result<()> {
     assert!(!log.contains(&signature), "the log shows an address");
     Ok(())
 }
+
+/// Whether a server is at work is known on a bucket by what servers say there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_on_the_bucket_keeps_young_data_from_gc() -> Result<()> {
+    let nodes = Nodes::start("alone", 1)?;
+    let server = nodes.servers.first().context("no node")?;
+    let client = server.client(&nodes.token);
+    let image = Image::new("kept", &[Seed::of("nodes, kept").bytes(300_000).into()])?;
+    image.push(&client, "team/app", "v1").await?;
+    let lost: bytes::Bytes = Seed::of("nodes, lost").bytes(300_000).into();
+    client.push_blob("team/app", &lost).await?;
+    let beside = nodes.place.run(&["gc", "--grace", "0s"])?;
+    assert!(!beside.contains("removed oci/"), "{beside}");
+    client.check_blob("team/app", &lost).await?;
+    let mut nodes = nodes;
+    nodes.servers.remove(0).stop()?;
+    let promised = nodes.place.run(&["gc", "--dry-run", "--grace", "0s"])?;
+    let alone = nodes.place.run(&["gc", "--grace", "0s"])?;
+    for text in [&promised, &alone] {
+        assert!(text.contains("remove") && text.contains("/_blobs/") && text.contains('~'), "{text}");
+    }
+    let server = nodes.place.serve()?;
+    let client = server.client(&nodes.token);
+    image.check(&client, "team/app", "v1").await?;
+    let target = format!("/v2/team/app/blobs/{}", registry_tests::digest_of(&lost));
+    client.get(&target).await?.expect(404)?;
+    server.stop()?;
+    nodes.place.run(&["verify"])?;
+    Ok(())
+}

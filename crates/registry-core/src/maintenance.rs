@@ -11,6 +11,11 @@ use std::{
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 
+use crate::{
+    catalog,
+    storage::{Storage, StorageError},
+};
+
 /// One run of garbage collection.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -19,6 +24,9 @@ pub struct GcRun {
     pub now: DateTime<Utc>,
     /// How long something stays after it was deleted or lost its last reference.
     pub grace: Duration,
+    /// Unreferenced data younger than this is left alone: a write may be under way. [`MINIMUM_AGE`](Self::MINIMUM_AGE), unless
+    /// [`without_servers`](Self::without_servers) found that nobody writes.
+    pub minimum_age: Duration,
     /// Only report.
     pub dry_run: bool,
     /// Counts and lines.
@@ -26,12 +34,31 @@ pub struct GcRun {
 }
 
 impl GcRun {
-    /// Unreferenced data younger than this is never touched, whatever the grace: a write may be under way.
+    /// Unreferenced data younger than this is never touched while a server may be at work, whatever the grace.
     pub const MINIMUM_AGE: Duration = Duration::from_hours(1);
 
     /// A run that begins now.
     pub fn new(now: DateTime<Utc>, grace: Duration, dry_run: bool) -> Self {
-        Self { now, grace, dry_run, report: Report::default() }
+        Self { now, grace, minimum_age: Self::MINIMUM_AGE, dry_run, report: Report::default() }
+    }
+
+    /// Lets a grace shorter than [`MINIMUM_AGE`](Self::MINIMUM_AGE) hold for what is young, too, where no server works on the
+    /// store.
+    ///
+    /// On a folder no server can start then as long as this process has the folder open. Of a bucket it is known by the
+    /// markers that servers leave there every minute: one that said nothing for five minutes counts as gone, and nothing keeps
+    /// one from starting (which may then refuse a push that relied on what was just collected, but loses nothing).
+    pub async fn without_servers(mut self, storage: &Storage) -> Result<Self, StorageError> {
+        if self.grace < Self::MINIMUM_AGE {
+            let nobody = match storage.exclude_servers().await? {
+                Some(excluded) => excluded,
+                None => !catalog::servers_live(storage, self.now).await?,
+            };
+            if nobody {
+                self.minimum_age = self.grace;
+            }
+        }
+        Ok(self)
     }
 }
 
@@ -92,5 +119,56 @@ impl Report {
     /// The faults so far.
     pub fn faults(&self) -> Vec<String> {
         self.0.faults.lock().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{ProcessRole, StorageOptions};
+
+    async fn open(folder: &tempfile::TempDir, role: ProcessRole) -> Result<Storage, StorageError> {
+        Storage::folder(folder.path(), role, StorageOptions::default()).await
+    }
+
+    async fn minimum_age(storage: &Storage, grace: Duration) -> Duration {
+        let run = GcRun::new(Utc::now(), grace, false);
+        run.without_servers(storage).await.unwrap().minimum_age
+    }
+
+    #[tokio::test]
+    async fn a_server_on_a_folder_keeps_young_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = open(&folder, ProcessRole::Server).await.unwrap();
+        let command = open(&folder, ProcessRole::Command).await.unwrap();
+        for storage in [&server, &command] {
+            assert_eq!(minimum_age(storage, Duration::ZERO).await, GcRun::MINIMUM_AGE);
+        }
+        drop(server);
+        for grace in [Duration::ZERO, Duration::from_mins(10)] {
+            assert_eq!(minimum_age(&command, grace).await, grace);
+        }
+        assert_eq!(minimum_age(&command, Duration::from_hours(24)).await, GcRun::MINIMUM_AGE);
+    }
+
+    #[tokio::test]
+    async fn no_server_starts_while_young_data_is_collected() {
+        let folder = tempfile::tempdir().unwrap();
+        let command = open(&folder, ProcessRole::Command).await.unwrap();
+        // A longer grace keeps nobody out.
+        minimum_age(&command, GcRun::MINIMUM_AGE).await;
+        drop(open(&folder, ProcessRole::Server).await.unwrap());
+        assert_eq!(minimum_age(&command, Duration::ZERO).await, Duration::ZERO);
+        let refused = open(&folder, ProcessRole::Server).await.unwrap_err();
+        assert!(refused.to_string().contains("`gc` with a short grace"), "{refused}");
+        open(&folder, ProcessRole::Command).await.unwrap();
+        drop(command);
+        open(&folder, ProcessRole::Server).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn memory_is_in_use() {
+        let storage = Storage::memory(StorageOptions::default());
+        assert_eq!(minimum_age(&storage, Duration::ZERO).await, GcRun::MINIMUM_AGE);
     }
 }

@@ -53,7 +53,7 @@ fn older_than(entry: &ListEntry, now: DateTime<Utc>, age: Duration) -> bool {
 }
 
 /// Removes the bytes of versions that were unpublished a grace ago, bytes that no document names and that are older than
-/// an hour, and logins that are over.
+/// the run's minimum age (an hour while a server may be at work), and logins that are over.
 pub(crate) async fn collect_garbage(packages: &Packages, run: &GcRun) -> Result<(), StorageError> {
     let grace = chrono::Duration::from_std(run.grace).unwrap_or(chrono::Duration::MAX);
     for objects in objects(packages).await?.into_values() {
@@ -105,7 +105,7 @@ pub(crate) async fn collect_garbage(packages: &Packages, run: &GcRun) -> Result<
         for entry in objects.data {
             let unreferenced = !named.contains(&entry.key)
                 && !dropped.contains(&entry.key)
-                && older_than(&entry, run.now, GcRun::MINIMUM_AGE);
+                && older_than(&entry, run.now, run.minimum_age);
             if unreferenced || dropped.contains(&entry.key) {
                 remove(packages, run, &entry).await?;
             }

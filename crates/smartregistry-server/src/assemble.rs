@@ -43,6 +43,11 @@ impl Opened {
         &self.auth
     }
 
+    /// Where everything is kept.
+    pub(crate) fn storage(&self) -> &Storage {
+        self.registry.storage()
+    }
+
     /// All registries.
     pub(crate) fn registries(&self) -> &[Arc<dyn PackageRegistry>] {
         self.registry.registries()

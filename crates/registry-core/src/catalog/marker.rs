@@ -61,10 +61,50 @@ pub(super) async fn dead(
             continue;
         }
         let Some(marker) = store.read_fresh::<Marker>(&entry.key).await? else { continue };
-        let silent = (now - marker.beat).to_std().is_ok_and(|silent| silent >= DEAD_AFTER);
-        if silent || !shared {
+        if is_silent(&marker, now) || !shared {
             dead.push(entry.key);
         }
     }
     Ok(dead)
+}
+
+/// Whether any server of a bucket counts as alive.
+pub(super) async fn any_live(store: &Store, now: DateTime<Utc>) -> Result<bool, StorageError> {
+    for entry in store.list(&folder(store).build()).await? {
+        if let Some(marker) = store.read_fresh::<Marker>(&entry.key).await?
+            && !is_silent(&marker, now)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a server said nothing for so long that it counts as crashed.
+fn is_silent(marker: &Marker, now: DateTime<Utc>) -> bool {
+    (now - marker.beat).to_std().is_ok_and(|silent| silent >= DEAD_AFTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{Storage, StorageOptions};
+
+    #[tokio::test]
+    async fn a_server_lives_until_it_says_so_or_is_silent_for_long() {
+        let store = Storage::memory(StorageOptions::default()).system();
+        let now = Utc::now();
+        let later = |minutes| now + chrono::TimeDelta::minutes(minutes);
+        assert!(!any_live(&store, now).await.unwrap());
+        write(&store, "one", now).await.unwrap();
+        write(&store, "two", later(3)).await.unwrap();
+        assert!(any_live(&store, now).await.unwrap());
+        assert!(any_live(&store, later(7)).await.unwrap());
+        assert!(!any_live(&store, later(8)).await.unwrap());
+        // The clock of somebody else may be ahead.
+        assert!(any_live(&store, later(-30)).await.unwrap());
+        remove(&store, "two").await.unwrap();
+        assert!(any_live(&store, later(4)).await.unwrap());
+        assert!(!any_live(&store, later(5)).await.unwrap());
+    }
 }

@@ -24,6 +24,11 @@ use crate::{
     storage::{Storage, StorageError},
 };
 
+/// Whether a server that works on the store has said so lately.
+pub(crate) async fn servers_live(storage: &Storage, now: DateTime<Utc>) -> Result<bool, StorageError> {
+    marker::any_live(&storage.system(), now).await
+}
+
 /// One package as lists and searches show it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -122,7 +122,8 @@ impl Storage {
             opened.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         if !alone {
             return Err(StorageError::Setup(format!(
-                "another server runs on the folder {shown}; stop it, or give this one a storage of its own"
+                "another server runs on the folder {shown}, or `gc` with a short grace does; stop it, or give this one a \
+                 storage of its own"
             )));
         }
         let server = role == ProcessRole::Server;

@@ -14,7 +14,7 @@ use super::{
     ArtifactSpec, DataRef, Document, Draft, Key, KeyBuilder, PendingArtifact, PresignRequest, PresignedUrl,
     Revision, SegmentWriter, StorageError, UpdateError, Versioned,
     cache::State,
-    engine::{Engine, Trust, WriteError, path, storage_error},
+    engine::{Engine, Place, Trust, WriteError, path, storage_error},
     envelope::OperationId,
     update::{Outcome, back_off},
 };
@@ -118,7 +118,22 @@ impl Storage {
 
     /// Whether other long-lived servers may work on the same store: a bucket's may, a folder's may not.
     pub(crate) fn is_shared(&self) -> bool {
-        matches!(self.engine.place, super::engine::Place::Bucket)
+        matches!(self.engine.place, Place::Bucket)
+    }
+
+    /// Whether no server works on the folder, and none can start on it as long as this process has it open. `false` where this
+    /// process is the server; `None` for a bucket, which knows no locks.
+    pub(crate) async fn exclude_servers(&self) -> Result<Option<bool>, StorageError> {
+        match &self.engine.place {
+            Place::Memory | Place::Folder { server: true, .. } => Ok(Some(false)),
+            Place::Folder { folder, server: false } => {
+                let locked = folder.clone().serve_alone().await;
+                locked.map(Some).map_err(|error| {
+                    StorageError::Setup(format!("the folder's lock cannot be tried: {error}"))
+                })
+            }
+            Place::Bucket => Ok(None),
+        }
     }
 
     /// Waits until everything that was begun is done: changes whose callers went away, and bytes to delete.

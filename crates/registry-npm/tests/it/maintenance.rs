@@ -63,6 +63,11 @@ async fn checklist_39_bytes_without_a_document_are_invisible_and_collected() {
     assert_eq!(app.keys().await.len(), 3);
     // A young one may belong to a publish under way.
     assert_eq!(collect(&app, Utc::now(), Duration::ZERO, false).await, 0);
+    // With no server at work there is no publish under way.
+    let mut alone = GcRun::new(Utc::now() + Duration::from_secs(1), Duration::ZERO, true);
+    alone.minimum_age = Duration::ZERO;
+    app.registry.collect_garbage(&alone).await.unwrap();
+    assert_eq!(alone.report.removed_count(), (1, document.tarball.len() as u64));
     assert_eq!(collect(&app, Utc::now() + Duration::from_secs(3700), Duration::ZERO, false).await, 1);
     assert_eq!(app.get("/lib/-/lib-1.0.0.tgz").await.expect(200).body, document.tarball);
 }

@@ -1,6 +1,6 @@
 //! Large blobs: their descriptors and data.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::atomic::Ordering};
 
 use registry_core::storage::{Draft, Key, StorageError, Versioned};
 
@@ -40,16 +40,16 @@ impl Collector<'_> {
             let Ok(digest) = format!("{}:{hex}", algorithm.as_str()).parse::<Digest>() else { continue };
             documents.insert(entry.key.clone());
             let Some(descriptor) = store.read_fresh::<BlobDescriptor>(&entry.key).await? else { continue };
-            self.run.report.examined();
+            self.examined();
             if !descriptor.life.is_dead() {
                 without_owner.remove(&digest);
             }
-            match self.step(descriptor.life, self.linked.contains(&digest), self.grace) {
-                Step::Keep => {}
-                step => self.move_descriptor(&entry.key, &descriptor, step).await?,
+            let step = self.step(descriptor.life, self.linked.contains(&digest), self.grace);
+            if step != Step::Keep {
+                self.move_descriptor(&entry.key, &descriptor, step).await?;
             }
             named.extend(descriptor.parts.iter().map(|part| part.key.clone()));
-            self.remove_blob_data(&entry.key, &descriptor).await?;
+            self.remove_blob_data(&entry.key, &descriptor, step).await?;
         }
         for entry in entries.iter().filter(|entry| !documents.contains(&entry.key)) {
             if !named.contains(&entry.key)
@@ -91,9 +91,12 @@ impl Collector<'_> {
             if let (Some(life), Some(known)) = (life, life.and_then(|_| draft.edit())) {
                 known.life = life;
             }
-            Ok::<_, Error>(())
+            Ok::<_, Error>(life.is_some())
         };
-        self.store.store().update(key, change).await.map_err(|error| storage_error(error.into()))?;
+        let moved = self.store.store().update(key, change).await;
+        if moved.map_err(|error| storage_error(error.into()))?.0 {
+            self.moved.store(true, Ordering::Relaxed);
+        }
         Ok(())
     }
 
@@ -102,9 +105,10 @@ impl Collector<'_> {
         &self,
         key: &Key,
         descriptor: &Versioned<BlobDescriptor>,
+        step: Step,
     ) -> Result<(), StorageError> {
         let life = descriptor.life;
-        if !life.is_dead() || descriptor.parts.is_empty() || !self.is_past(life.since, self.grace) {
+        if descriptor.parts.is_empty() || !self.data_goes(life, step) {
             return Ok(());
         }
         if !self.run.dry_run {
@@ -146,7 +150,7 @@ impl Collector<'_> {
                 {
                     continue;
                 }
-                self.run.report.removed(key.as_str(), 0);
+                self.removed(key.as_str(), 0);
                 if !self.run.dry_run {
                     let (judged, now) = (link.life, self.store.now());
                     let change = move |draft: &mut Draft<BlobLink>| {

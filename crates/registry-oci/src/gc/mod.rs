@@ -8,9 +8,11 @@
 //!    live again, and the run's update then fails its condition.
 //! 3. The grace after that, a dead thing's data is removed.
 //!
-//! A grace is never shorter here than [`GcRun::MINIMUM_AGE`]: between a client's HEAD and the manifest that it pushes there
-//! must be time. Data that no document names may belong to an upload under way and is left alone as long as an upload may
-//! rest. Tombstones stay: object stores cannot remove a document on a condition. So two runs at once do no harm, and a
+//! While a server may be at work, a grace is never shorter here than [`GcRun::MINIMUM_AGE`]: between a client's HEAD and the
+//! manifest that it pushes there must be time, and data that no document names may belong to an upload under way and is left
+//! alone as long as an upload may rest. Where no server is at work and the grace is zero, a run takes all steps one after
+//! the other; each still looks for references anew, so that a server that starts meanwhile loses nothing.
+//! Tombstones stay: object stores cannot remove a document on a condition. So two runs at once do no harm, and a
 //! run that dies is continued by the next.
 //!
 //! Memory: the records of one repository at a time, and 32 bytes for each large blob that is linked anywhere.
@@ -21,6 +23,7 @@ mod sessions;
 
 use std::{
     collections::HashSet,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -40,12 +43,21 @@ use crate::{
 
 /// Documents that are read at the same time.
 const READS_AT_ONCE: usize = 16;
+/// The most passes of a run without a grace: two steps each for manifests, links and descriptors, one for their data, and one that
+/// finds nothing more to do.
+const MOST_PASSES: usize = 8;
 
 /// One run.
 struct Collector<'a> {
     store: &'a OciStore,
     run: &'a GcRun,
     actor: Actor,
+    /// When this pass began; everything is judged by it.
+    now: DateTime<Utc>,
+    /// Whether this is the first pass.
+    first: bool,
+    /// Whether this pass moved or removed anything.
+    moved: AtomicBool,
     /// How long something stays in each phase.
     grace: TimeDelta,
     /// How long data that nothing names stays.
@@ -72,30 +84,66 @@ impl Inner {
         let delta = |duration| TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
         let expiry = self.config.upload_expiry();
         let untagged = self.config.delete_untagged_after_seconds;
+        let at_work = run.minimum_age >= GcRun::MINIMUM_AGE;
         let mut collector = Collector {
             store: &self.store,
             run,
             actor: Actor::user("gc"),
-            grace: delta(run.grace.max(GcRun::MINIMUM_AGE)),
-            unnamed: expiry.max(GcRun::MINIMUM_AGE),
-            untagged: untagged.map(|seconds| delta(Duration::from_secs(seconds).max(GcRun::MINIMUM_AGE))),
+            now: run.now,
+            first: true,
+            moved: AtomicBool::new(false),
+            grace: delta(run.grace.max(run.minimum_age)),
+            unnamed: if at_work { expiry.max(run.minimum_age) } else { run.minimum_age },
+            untagged: untagged.map(|seconds| delta(Duration::from_secs(seconds).max(run.minimum_age))),
             upload_expiry: delta(expiry),
             linked: HashSet::new(),
         };
-        for repository in self.store.repositories().await? {
-            collector.collect_repository(&repository).await?;
+        for _ in 0..MOST_PASSES {
+            collector.pass().await?;
+            // A dry run without a grace looks ahead instead.
+            if run.dry_run || !collector.grace.is_zero() || !collector.moved.swap(false, Ordering::Relaxed) {
+                break;
+            }
+            collector.now = self.store.now();
+            collector.first = false;
+            collector.linked.clear();
         }
-        collector.collect_blobs().await?;
-        collector.collect_sessions().await
+        Ok(())
     }
 }
 
 impl Collector<'_> {
+    async fn pass(&mut self) -> Result<(), StorageError> {
+        for repository in self.store.repositories().await? {
+            self.collect_repository(&repository).await?;
+        }
+        self.collect_blobs().await?;
+        self.collect_sessions().await
+    }
+
+    /// Counts something that was looked at, once a run.
+    fn examined(&self) {
+        if self.first {
+            self.run.report.examined();
+        }
+    }
+
+    /// Whether to tell in one pass what a run without a grace would do in several.
+    fn looks_ahead(&self) -> bool {
+        self.run.dry_run && self.grace.is_zero()
+    }
+
+    /// Whether the data of something goes that is dead, or (when looking ahead) that this pass would make so.
+    fn data_goes(&self, life: Life, step: Step) -> bool {
+        (life.is_dead() && self.is_past(life.since, self.grace)) || (self.looks_ahead() && step == Step::Bury)
+    }
+
     /// What follows from a phase and from whether there is a reference. `old` is how long it must have been live.
     fn step(&self, life: Life, referenced: bool, old: TimeDelta) -> Step {
         match (life.phase, referenced) {
             (Phase::Live, true) | (Phase::Dead, _) => Step::Keep,
             (Phase::Condemned, true) => Step::Revive,
+            (Phase::Live, false) if self.is_past(life.since, old) && self.looks_ahead() => Step::Bury,
             (Phase::Live, false) if self.is_past(life.since, old) => Step::Condemn,
             (Phase::Condemned, false) if self.is_past(life.since, self.grace) => Step::Bury,
             (Phase::Live | Phase::Condemned, false) => Step::Keep,
@@ -103,18 +151,23 @@ impl Collector<'_> {
     }
 
     fn is_past(&self, since: DateTime<Utc>, age: TimeDelta) -> bool {
-        self.run.now.signed_duration_since(since) >= age
+        self.now.signed_duration_since(since) >= age
     }
 
-    /// Whether data that no document names is old enough to go.
+    /// Whether data that no document names is old enough to go. What came after the run began never is.
     fn is_abandoned(&self, entry: &ListEntry) -> bool {
         SystemTime::from(self.run.now).duration_since(entry.modified).is_ok_and(|age| age >= self.unnamed)
+    }
+
+    fn removed(&self, what: &str, bytes: u64) {
+        self.run.report.removed(what, bytes);
+        self.moved.store(true, Ordering::Relaxed);
     }
 
     /// Removes data (or only says so).
     async fn remove_data(&self, parts: &[DataRef]) -> Result<(), StorageError> {
         for part in parts {
-            self.run.report.removed(part.key.as_str(), part.size);
+            self.removed(part.key.as_str(), part.size);
             if !self.run.dry_run {
                 self.store.store().remove(&part.key).await?;
             }
@@ -123,7 +176,7 @@ impl Collector<'_> {
     }
 
     async fn remove_entry(&self, entry: &ListEntry) -> Result<(), StorageError> {
-        self.run.report.removed(entry.key.as_str(), entry.size);
+        self.removed(entry.key.as_str(), entry.size);
         if !self.run.dry_run {
             self.store.store().remove(&entry.key).await?;
         }
@@ -196,6 +249,9 @@ mod tests {
             store: &store,
             run,
             actor: Actor::user("gc"),
+            now: run.now,
+            first: true,
+            moved: AtomicBool::new(false),
             grace,
             unnamed: Duration::ZERO,
             untagged: None,

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -32,20 +32,27 @@ impl Collector<'_> {
     pub(super) async fn collect_repository(&mut self, repository: &Key) -> Result<(), StorageError> {
         let records =
             self.documents::<ManifestRecord>(&repository.child().fixed("_manifests").build()).await?;
-        let graph = self.read_manifests(&records).await?;
+        let mut graph = self.read_manifests(&records).await?;
         let tags = self.store.tag_records_below(&repository.child().fixed("_tags").build()).await;
         let tags = tags.map_err(storage_error)?;
         let tagged: HashSet<&Digest> = tags.iter().map(|(_, digest)| digest).collect();
         let live = self.live_manifests(&graph, &tagged);
+        let mut buried = Vec::new();
         for (key, record) in &records {
-            self.run.report.examined();
+            self.examined();
             let old =
                 self.untagged.filter(|_| !Self::is_orphan(&graph, &record.digest)).unwrap_or(self.grace);
-            match self.step(record.life, live.contains(&record.digest) || !graph.complete, old) {
-                Step::Keep => {}
-                step => self.move_manifest(key, record, step).await?,
+            let step = self.step(record.life, live.contains(&record.digest) || !graph.complete, old);
+            if step != Step::Keep {
+                self.move_manifest(key, record, step).await?;
             }
-            self.remove_manifest_data(key, record).await?;
+            if step == Step::Bury && self.looks_ahead() {
+                buried.push(&record.digest);
+            }
+            self.remove_manifest_data(key, record, step).await?;
+        }
+        for digest in buried {
+            graph.manifests.remove(digest);
         }
         self.remove_unnamed_manifest_data(repository, &records).await?;
         self.collect_links(repository, &graph).await
@@ -130,11 +137,9 @@ impl Collector<'_> {
         record: &Versioned<ManifestRecord>,
         step: Step,
     ) -> Result<(), StorageError> {
-        if step == Step::Bury {
-            let inline = record.inline.as_ref().map_or(0, |bytes| bytes.len() as u64);
-            self.run.report.removed(key.as_str(), inline);
-        }
+        let inline = record.inline.as_ref().map_or(0, |bytes| bytes.len() as u64);
         if self.run.dry_run {
+            self.tell(key, step, inline);
             return Ok(());
         }
         let (judged, now) = (record.life, self.store.now());
@@ -151,7 +156,7 @@ impl Collector<'_> {
                 }
                 None => {}
             }
-            Ok::<_, Error>(())
+            Ok::<_, Error>(life.is_some())
         };
         let event = || {
             self.store
@@ -162,29 +167,40 @@ impl Collector<'_> {
                 .size(record.size)
                 .content_type(&record.media_type)
         };
-        self.change(key, step, event, change).await
+        if self.change(key, step, event, change).await? {
+            self.tell(key, step, inline);
+        }
+        Ok(())
     }
 
-    /// Writes a step; burying is an operation that the hooks see and may refuse.
+    /// Tells of a step that was (or would be) taken.
+    fn tell(&self, key: &Key, step: Step, bytes: u64) {
+        if step == Step::Bury {
+            self.removed(key.as_str(), bytes);
+        }
+        self.moved.store(true, Ordering::Relaxed);
+    }
+
+    /// Writes a step, and says whether it was taken; burying is an operation that the hooks see and may refuse.
     async fn change<D: Document>(
         &self,
         key: &Key,
         step: Step,
         event: impl FnOnce() -> registry_core::hooks::HookEvent + Send,
-        change: impl FnMut(&mut Draft<D>) -> Result<(), Error> + Send + 'static,
-    ) -> Result<(), StorageError> {
+        change: impl FnMut(&mut Draft<D>) -> Result<bool, Error> + Send + 'static,
+    ) -> Result<bool, StorageError> {
         let store = self.store.store();
         let changed = if step == Step::Bury {
             match store.permit_with(event).await {
-                Ok(permit) => store.commit(key, permit, change).await.map(|_| ()),
+                Ok(permit) => store.commit(key, permit, change).await.map(|(moved, _)| moved),
                 Err(StorageError::Denied(denied)) => {
                     tracing::info!(key = %key, reason = %denied, "a hook keeps what could be collected");
-                    return Ok(());
+                    return Ok(false);
                 }
                 Err(error) => return Err(error),
             }
         } else {
-            store.update(key, change).await.map(|_| ())
+            store.update(key, change).await.map(|(moved, _)| moved)
         };
         changed.map_err(|error: UpdateError<Error>| storage_error(error.into()))
     }
@@ -194,9 +210,10 @@ impl Collector<'_> {
         &self,
         key: &Key,
         record: &Versioned<ManifestRecord>,
+        step: Step,
     ) -> Result<(), StorageError> {
         let Some(data) = record.data.clone() else { return Ok(()) };
-        if !record.life.is_dead() || !self.is_past(record.life.since, self.grace) {
+        if !self.data_goes(record.life, step) {
             return Ok(());
         }
         if !self.run.dry_run {
@@ -248,14 +265,12 @@ impl Collector<'_> {
             let Some(digest) = digest_of(&child) else { continue };
             let key = folder.child().listed(&child).build();
             let Some(link) = store.read_fresh::<BlobLink>(&key).await? else { continue };
-            self.run.report.examined();
+            self.examined();
             let mut dies = false;
             match self.step(link.life, named.contains(&digest) || !graph.complete, self.grace) {
                 Step::Keep => {}
-                step => {
-                    dies = step == Step::Bury;
-                    self.move_link(&name, &key, &link, step).await?;
-                }
+                // One that lives again meanwhile still needs its blob.
+                step => dies = self.move_link(&name, &key, &link, step).await? && step == Step::Bury,
             }
             if link.inline.is_none() && !link.life.is_dead() && !dies {
                 self.linked.insert(digest);
@@ -264,18 +279,18 @@ impl Collector<'_> {
         Ok(())
     }
 
+    /// Takes a link's step; says whether it was (or would be) taken.
     async fn move_link(
         &self,
         name: &str,
         key: &Key,
         link: &Versioned<BlobLink>,
         step: Step,
-    ) -> Result<(), StorageError> {
-        if step == Step::Bury {
-            self.run.report.removed(key.as_str(), link.inline.as_ref().map_or(0, |bytes| bytes.len() as u64));
-        }
+    ) -> Result<bool, StorageError> {
+        let inline = link.inline.as_ref().map_or(0, |bytes| bytes.len() as u64);
         if self.run.dry_run {
-            return Ok(());
+            self.tell(key, step, inline);
+            return Ok(true);
         }
         let (judged, now) = (link.life, self.store.now());
         let change = move |draft: &mut Draft<BlobLink>| {
@@ -291,7 +306,7 @@ impl Collector<'_> {
                 }
                 None => {}
             }
-            Ok::<_, Error>(())
+            Ok::<_, Error>(life.is_some())
         };
         let event = || {
             self.store
@@ -301,6 +316,10 @@ impl Collector<'_> {
                 .digest(link.digest.as_str())
                 .size(link.size)
         };
-        self.change(key, step, event, change).await
+        let moved = self.change(key, step, event, change).await?;
+        if moved {
+            self.tell(key, step, inline);
+        }
+        Ok(moved)
     }
 }

@@ -25,7 +25,7 @@ impl Collector<'_> {
                 }
             }
             for entry in &documents {
-                self.run.report.examined();
+                self.examined();
                 let Some(session) = store.read_fresh::<UploadSession>(&entry.key).await? else { continue };
                 let beside = data.remove(entry.key.as_str()).unwrap_or_default();
                 self.collect_session(entry, &session, &beside).await?;

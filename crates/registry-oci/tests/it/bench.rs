@@ -200,6 +200,14 @@ impl Bench {
         run.report.take_lines()
     }
 
+    /// Collects without a grace and without a server at work.
+    pub(crate) async fn gc_alone(&self, dry_run: bool) -> Vec<String> {
+        let mut run = GcRun::new(self.clock.now(), Duration::ZERO, dry_run);
+        run.minimum_age = Duration::ZERO;
+        self.registry.collect_garbage(&run).await.unwrap();
+        run.report.take_lines()
+    }
+
     /// Collects with a short grace until nothing is left to do.
     pub(crate) async fn gc_all(&self) {
         for _ in 0..4 {

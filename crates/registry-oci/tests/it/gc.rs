@@ -92,6 +92,81 @@ async fn what_is_young_is_never_touched() {
     bench.get(&open).send().await.expect(204);
 }
 
+/// With no server at work and no grace, one run does all there is to do, and a dry run says it.
+#[tokio::test]
+async fn without_a_server_and_a_grace_what_is_young_goes_at_once() {
+    let bench = Bench::configured(json!({"delete_untagged_after_seconds": 0}));
+    let (kept, _) = bench.image("a", "kept", "kept").await;
+    let shared = noise(200_000, 1);
+    let digest = bench.blob("a", shared.clone()).await;
+    bench.blob("b", shared.clone()).await;
+    bench.blob("a", "small").await;
+    let chunked = bench.session("c").await;
+    for seed in 2..4 {
+        bench.patch(&chunked).body(noise(300_000, seed)).send().await.expect(202);
+    }
+    let whole = [noise(300_000, 2), noise(300_000, 3)].concat();
+    bench.put(&with_digest(&chunked, &sha256(&whole))).send().await.expect(201);
+    let mut large = bench.image_manifest("a", "untagged").await;
+    large["annotations"] = json!({"big": "x".repeat(100_000)});
+    bench.manifest("a", "gone", &large).await;
+    bench.delete("/v2/a/manifests/gone").send().await.expect(202);
+    let open = bench.session("d").await;
+    bench.patch(&open).body(noise(400_000, 5)).send().await.expect(202);
+    // What a process left that died while it took a blob in.
+    let store = bench.storage.store(&bench.instance);
+    let key = store.key().fixed("blobs").fixed("sha256").segment("aa").segment(&"a".repeat(64)).build();
+    let lost =
+        store.write_artifact_bytes(&key, noise(10, 1), registry_core::storage::ArtifactSpec::default());
+    let _lost = lost.await.unwrap().keep();
+
+    // With a server at work all this is too young.
+    bench.clock.advance(Duration::from_mins(1));
+    assert_eq!(bench.gc(Duration::ZERO, false).await, Vec::<String>::new());
+    let before = bench.stored().await;
+    let mut promised = bench.gc_alone(true).await;
+    assert_eq!(bench.stored().await, before, "a dry run changes nothing");
+    let mut done = bench.gc_alone(false).await;
+    promised.sort();
+    done.sort();
+    assert_eq!(promised, done);
+    // The open upload goes on, what is tagged stays.
+    assert_eq!(bench.data_objects().await, 1);
+    assert_eq!(bench.gc_alone(false).await, Vec::<String>::new());
+    bench.put(&with_digest(&open, &sha256(&noise(400_000, 5)))).send().await.expect(201);
+    assert!(bench.has_manifest("a", &kept).await && bench.has_blob("a", &sha256(b"layer of kept")).await);
+    assert!(!bench.has_blob("a", &digest).await && !bench.has_blob("b", &digest).await);
+    assert!(!bench.has_blob("a", &sha256(b"layer of untagged")).await);
+    assert_eq!(bench.faults().await, Vec::<String>::new());
+    // Pushed again, all is there again.
+    bench.blob("b", shared.clone()).await;
+    assert!(bench.get(&format!("/v2/b/blobs/{digest}")).send().await.body == shared);
+}
+
+/// A server that starts while a run without a grace goes on loses nothing that it acknowledges.
+#[tokio::test(flavor = "multi_thread")]
+async fn pushes_beside_a_run_without_a_grace_are_whole_or_refused() {
+    let bench = std::sync::Arc::new(Bench::new());
+    let mut kept = 0;
+    for round in 0..20 {
+        let seed = format!("{round}");
+        let manifest = bench.image_manifest("a", &seed).await;
+        let collect = bench.gc_alone(false);
+        let push = async {
+            let uri = format!("/v2/a/manifests/t{seed}");
+            bench.put(&uri).json(&manifest).send().await
+        };
+        let (_, answer) = tokio::join!(collect, push);
+        match answer.status.as_u16() {
+            201 => kept += 1,
+            _ => answer.refused(404, "MANIFEST_BLOB_UNKNOWN"),
+        }
+    }
+    assert_eq!(bench.tags("a").await.len(), kept);
+    bench.gc_alone(false).await;
+    assert_eq!(bench.faults().await, Vec::<String>::new());
+}
+
 /// Checklist 36.
 #[tokio::test]
 async fn a_push_that_skipped_an_upload_wins() {

@@ -9,6 +9,9 @@ use crate::{assemble::Opened, cli::Gc, exit::Failure};
 /// Collects garbage in every registry, and tells what was removed.
 pub(crate) async fn run(store: &Opened, command: Gc) -> Result<(), Failure> {
     let run = GcRun::new(Utc::now(), command.grace.0, command.dry_run);
+    let run = run.without_servers(store.storage()).await;
+    let run =
+        run.map_err(|e| Failure::while_doing("cannot find out whether a server works on the store", &e))?;
     let (verb, done) =
         if command.dry_run { ("would remove", "to be removed") } else { ("removed", "removed") };
     for registry in store.registries() {

@@ -135,6 +135,12 @@ impl FolderStore {
         self.inner.server_lock.try_lock()
     }
 
+    /// [`Self::try_serve`] beside other tasks.
+    pub(crate) async fn serve_alone(self) -> io::Result<bool> {
+        let locked = tokio::task::spawn_blocking(move || self.try_serve()).await;
+        locked.unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+
     /// How often processes other than the server have written. Cheap: one system call.
     pub(crate) fn epoch(&self) -> io::Result<u64> {
         self.inner.epoch.counter()

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use registry_tests::{Client, Image, Place, Publish, Seed, Server, full};
 
 const WORKERS: u64 = 6;
@@ -210,6 +211,52 @@ async fn what_oci_was_told_is_pushed_survives_a_kill() -> Result<()> {
     }
     let count = acknowledged.count();
     assert!(count >= 20, "only {count} images were acknowledged: the kills came too early to show anything");
+    Ok(())
+}
+
+/// A chunk on its way when the server is killed: the next server says how much of the upload is there, and it goes on from there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_goes_on_after_the_server_was_killed() -> Result<()> {
+    let place = Place::new("")?;
+    let server = place.serve()?;
+    let token = place.token("alice", &["oci:repository:*:*"])?;
+    let client = server.client(&token);
+    let content: Bytes = Seed::of("killed upload").bytes(3_000_000).into();
+    let opened = client.send("POST", "/v2/team/app/blobs/uploads/", &[], "").await?.expect(202)?;
+    let location = opened.header("location").context("no Location")?.to_owned();
+    client.send("PATCH", &location, &[], content.slice(..1_000_000)).await?.expect(202)?;
+
+    // Some of the second chunk is sent, and then nothing more, until the server is gone.
+    let (frames, body) = tokio::sync::mpsc::channel(1);
+    let body = futures_util::stream::unfold(body, |mut body: tokio::sync::mpsc::Receiver<Bytes>| async {
+        let piece = body.recv().await?;
+        Some((Ok::<_, std::io::Error>(hyper::body::Frame::data(piece)), body))
+    });
+    let body = BodyExt::boxed(http_body_util::StreamBody::new(body));
+    let (sending, target) = (client.clone(), location.clone());
+    let patch = tokio::spawn(async move { sending.send_body("PATCH", &target, &[], body).await });
+    for at in 0..8 {
+        let from = 1_000_000 + at * 100_000;
+        frames.send(content.slice(from..from + 100_000)).await?;
+    }
+    server.kill()?;
+    drop(frames);
+    assert!(patch.await?.is_err(), "a killed server acknowledged a chunk");
+
+    let server = place.serve()?;
+    let client = server.client(&token);
+    let status = client.get(&location).await?.expect(204)?;
+    let range = status.header("range").context("no Range")?.to_owned();
+    let last: usize = range.strip_prefix("0-").context("no range")?.parse()?;
+    assert!((999_999..1_800_000).contains(&last), "{range}");
+    let rest = content.slice(last + 1..);
+    let headers = format!("{}-{}", last + 1, content.len() - 1);
+    client.send("PATCH", &location, &[("content-range", &headers)], rest).await?.expect(202)?;
+    let target = format!("{location}?digest={}", registry_tests::digest_of(&content));
+    client.send("PUT", &target, &[], "").await?.expect(201)?;
+    client.check_blob("team/app", &content).await?;
+    server.stop()?;
+    place.run(&["verify"])?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Suites over the whole: several clients at once, killed servers, several servers on one store, all registries beside each
 //! other.
 
+mod early;
 mod gc;
 mod kills;
 mod large;

@@ -5,8 +5,20 @@ use registry_core::storage::Storage;
 
 use crate::bench::*;
 
-/// Sizes around the limits at which a blob's place changes.
-const SIZES: [usize; 8] = [0, 1, 65_535, 65_536, 65_537, 262_145, 1 << 20, 3 * (1 << 20) + 1];
+/// Sizes around the limits at which a blob's place changes, or a bucket's smallest part ends.
+const SIZES: [usize; 11] = [
+    0,
+    1,
+    65_535,
+    65_536,
+    65_537,
+    262_145,
+    1 << 20,
+    3 * (1 << 20) + 1,
+    5 * (1 << 20) - 1,
+    5 * (1 << 20),
+    5 * (1 << 20) + 1,
+];
 
 /// Checklist 4 and 24.
 #[tokio::test]
@@ -220,6 +232,34 @@ async fn head_errors_have_no_body() {
     }
 }
 
+/// HEAD is GET without the body, on every route.
+#[tokio::test]
+async fn head_has_the_headers_of_get() {
+    let bench = Bench::new();
+    let (manifest, _) = bench.image("a", "v1", "x").await;
+    let blob = bench.blob("a", noise(100_000, 1)).await;
+    for uri in [
+        "/v2/".to_owned(),
+        "/v2/_catalog".to_owned(),
+        "/v2/a/tags/list".to_owned(),
+        "/v2/a/manifests/v1".to_owned(),
+        format!("/v2/a/manifests/{manifest}"),
+        format!("/v2/a/blobs/{blob}"),
+        format!("/v2/a/referrers/{manifest}"),
+        "/v2/_oci/ext/discover".to_owned(),
+    ] {
+        let (get, mut head) = (bench.get(&uri).send().await, bench.head(&uri).send().await);
+        get.expect(200);
+        assert_eq!((head.status.as_u16(), head.body.len()), (200, 0), "{uri}");
+        assert_eq!(head.header("content-length"), get.body.len().to_string(), "{uri}");
+        // A server adds this one to a GET by itself.
+        if !get.headers.contains_key("content-length") {
+            head.headers.remove("content-length");
+        }
+        assert_eq!(head.headers, get.headers, "{uri}");
+    }
+}
+
 /// Checklist 31.
 #[tokio::test]
 async fn repositories_named_like_routes() {
@@ -230,6 +270,51 @@ async fn repositories_named_like_routes() {
         assert_eq!((answer.header("docker-content-digest"), &answer.body[..]), (digest.as_str(), &bytes[..]));
         assert_eq!(bench.tags(name).await, ["v1"]);
     }
+}
+
+/// Checklist 55: while the store fails the answer is 503 and says nothing of it; afterwards the upload goes on.
+#[tokio::test]
+async fn a_store_that_fails_for_a_while_costs_no_upload() {
+    let folder = tempfile::tempdir().unwrap();
+    let role = registry_core::storage::ProcessRole::Server;
+    let storage = Storage::folder(folder.path(), role, registry_core::storage::StorageOptions::default());
+    let bench = Bench::over(storage.await.unwrap(), registry_oci::OciConfig::default(), &[]);
+    let bytes = noise(600_000, 1);
+    let location = bench.session("a").await;
+    bench.patch(&location).body(bytes.slice(..1000)).send().await.expect(202);
+    let down = |answer: Answer| {
+        answer.refused(503, "UNAVAILABLE");
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(!text.contains("_uploads") && !text.contains("os error"), "{text}");
+        assert!(!answer.header("retry-after").is_empty());
+    };
+    // No folder can be made or written where a file lies.
+    let broken = |path: &str| {
+        let path = folder.path().join("oci").join(path);
+        let aside = folder.path().join("aside");
+        if path.exists() {
+            std::fs::rename(&path, &aside).unwrap();
+        }
+        std::fs::write(&path, "").unwrap();
+        move || {
+            std::fs::remove_file(&path).unwrap();
+            if aside.exists() {
+                std::fs::rename(&aside, &path).unwrap();
+            }
+        }
+    };
+    let mend = broken("repositories");
+    down(bench.post(&format!("/v2/a/blobs/uploads/?digest={}", sha256(b"x"))).body("x").send().await);
+    mend();
+    let day = std::fs::read_dir(folder.path().join("oci/_uploads")).unwrap().next().unwrap().unwrap();
+    let mend = broken(&format!("_uploads/{}", day.file_name().to_str().unwrap()));
+    down(bench.patch(&location).body(bytes.slice(1000..)).send().await);
+    mend();
+    assert_eq!(bench.get(&location).send().await.header("range"), "0-999");
+    bench.patch(&location).body(bytes.slice(1000..)).send().await.expect(202);
+    let put = bench.put(&with_digest(&location, &sha256(&bytes))).send().await;
+    put.expect(201);
+    assert!(bench.get(&put.location()).send().await.body == bytes);
 }
 
 /// A folder keeps what memory keeps.

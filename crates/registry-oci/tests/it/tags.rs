@@ -53,6 +53,25 @@ async fn pages_of_many_tags() {
     assert_eq!((none.json()["tags"].clone(), none.header("link")), (serde_json::json!([]), ""));
 }
 
+/// Checklist 27: more than a page may hold is cut to it, and there is a link.
+#[tokio::test]
+async fn a_page_has_a_largest_size() {
+    let bench = Bench::configured(serde_json::json!({"page_size": 2}));
+    for tag in ["a", "b", "c"] {
+        bench.image("x", tag, "x").await;
+        bench.image(tag, "v1", "x").await;
+    }
+    for n in ["1000", "3", "99999999999999999999"] {
+        let answer = bench.get(&format!("/v2/x/tags/list?n={n}")).send().await;
+        answer.expect(200);
+        assert_eq!(answer.json()["tags"], serde_json::json!(["a", "b"]), "{n}");
+        assert_eq!(answer.header("link"), "</v2/x/tags/list?n=2&last=b>; rel=\"next\"", "{n}");
+    }
+    let catalog = bench.get("/v2/_catalog?n=1000").send().await;
+    assert_eq!(catalog.json()["repositories"], serde_json::json!(["a", "b"]));
+    assert_eq!(catalog.header("link"), "</v2/_catalog?n=2&last=b>; rel=\"next\"");
+}
+
 #[tokio::test]
 async fn bad_page_sizes() {
     let bench = Bench::new();

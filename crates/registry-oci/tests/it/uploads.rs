@@ -92,6 +92,25 @@ async fn a_wrong_digest_is_refused_and_leaves_nothing() {
     }
 }
 
+/// Clients put the digest where they like, encoded or not, and bring parameters of their own.
+#[tokio::test]
+async fn the_digest_may_stand_anywhere_in_the_query() {
+    let bench = Bench::new();
+    let digest = sha256(b"x");
+    let encoded = digest.replace(':', "%3A");
+    for query in [
+        format!("digest={digest}"),
+        format!("digest={encoded}&_state=abc"),
+        format!("_state=a%20b&digest={digest}&x"),
+        format!("a=1&b=2&digest={encoded}"),
+    ] {
+        let location = bench.session("a").await;
+        let put = bench.put(&format!("{location}?{query}")).body("x").send().await;
+        put.expect(201);
+        assert_eq!(put.location(), format!("/v2/a/blobs/{digest}"));
+    }
+}
+
 #[tokio::test]
 async fn a_missing_or_bad_digest_is_refused() {
     let bench = Bench::new();

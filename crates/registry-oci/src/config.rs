@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use registry_core::Pattern;
 use serde::Deserialize;
-
-use crate::names::Pattern;
 
 /// How an OCI registry behaves. All keys have defaults.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

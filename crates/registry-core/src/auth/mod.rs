@@ -18,7 +18,6 @@ mod known;
 mod memory;
 mod options;
 mod password;
-mod pattern;
 mod provider;
 mod scope;
 mod secret;

@@ -10,8 +10,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AuthError, pattern::Pattern};
-use crate::{Actor, InstanceName, Protocol};
+use super::AuthError;
+use crate::{Actor, InstanceName, Pattern, Protocol};
 
 /// The longest scope that is taken, in bytes.
 const MAX_SCOPE: usize = 1024;

@@ -10,7 +10,7 @@ use registry_core::{
 use super::{OciStore, TagRecord, documents::UntaggedMark};
 use crate::{
     error::Error,
-    names::{Digest, Pattern, RepositoryName, Tag},
+    names::{Digest, RepositoryName, Tag},
 };
 
 /// Documents that are read at the same time.
@@ -56,8 +56,7 @@ impl OciStore {
         permit: Permit,
     ) -> Result<(), Error> {
         let now = self.now();
-        let immutable =
-            self.config.immutable_tags.iter().any(|pattern: &Pattern| pattern.matches(tag.as_str()));
+        let immutable = self.config.immutable_tags.iter().any(|pattern| pattern.matches(tag.as_str()));
         let record = TagRecord {
             repository: repository.clone(),
             tag: tag.clone(),

@@ -1,9 +1,12 @@
 //! Names in which `*` stands for any run of characters.
 
-/// A pattern, cut at its stars when it is made. Matching takes time linear in the name: between the fixed beginning and the
+use serde::Deserialize;
+
+/// A name in which each `*` stands for any run of characters, also an empty one; cut at its stars when it is made. Matching takes time linear in the name: between the fixed beginning and the
 /// fixed end, each middle piece is taken where it first occurs, which is never worse than a later place.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Pattern {
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(from = "String")]
+pub struct Pattern {
     text: Box<str>,
     shape: Shape,
 }
@@ -17,7 +20,8 @@ enum Shape {
 }
 
 impl Pattern {
-    pub(super) fn new(text: &str) -> Self {
+    /// A pattern from its text; every text is one.
+    pub fn new(text: &str) -> Self {
         let shape = match text.split_once('*') {
             None => Shape::Exact,
             Some((first, rest)) => {
@@ -34,7 +38,8 @@ impl Pattern {
         Self { text: text.into(), shape }
     }
 
-    pub(super) fn matches(&self, name: &str) -> bool {
+    /// Whether the whole name matches.
+    pub fn matches(&self, name: &str) -> bool {
         match &self.shape {
             Shape::Any => true,
             Shape::Exact => *self.text == *name,
@@ -55,8 +60,14 @@ impl Pattern {
     /// Whether every name that `other` matches is matched here too.
     ///
     /// The other's stars are read as characters that only a star of ours can match, so a yes holds for whatever they stand for.
-    pub(super) fn covers(&self, other: &Self) -> bool {
+    pub(crate) fn covers(&self, other: &Self) -> bool {
         self.matches(&other.text)
+    }
+}
+
+impl From<String> for Pattern {
+    fn from(text: String) -> Self {
+        Self::new(&text)
     }
 }
 
@@ -95,6 +106,12 @@ mod tests {
         ] {
             assert_eq!(Pattern::new(pattern).matches(name), want, "{pattern} {name}");
         }
+    }
+
+    #[test]
+    fn it_is_read_as_a_text() {
+        let read: Vec<Pattern> = serde_json::from_str(r#"["v*", "latest"]"#).unwrap();
+        assert_eq!(read, ["v*", "latest"].map(Pattern::new));
     }
 
     #[test]

@@ -3,7 +3,11 @@
 use std::fmt::Write as _;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use smartregistry::core::{Body, Response, registry::PackageRegistry};
+use smartregistry::core::{
+    Body, Response,
+    http::{escape_html, protect_page},
+    registry::PackageRegistry,
+};
 
 /// Nothing but text, from nowhere else, framed by nobody.
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -89,11 +93,7 @@ fn page(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    protect_page(headers, HeaderValue::from_static(POLICY));
     response
 }
 
@@ -128,25 +128,10 @@ fn html(sections: &[(String, String)]) -> String {
          <meta name=\"viewport\" content=\"width=device-width\"></head>\n<body>\n<h1>smartregistry</h1>\n",
     );
     for (title, settings) in sections {
-        let (title, settings) = (escape(title), escape(settings.trim_end()));
+        let (title, settings) = (escape_html(title), escape_html(settings.trim_end()));
         let _ = write!(out, "<h2>{title}</h2>\n<pre>{settings}</pre>\n");
     }
     out.push_str("</body>\n</html>\n");
-    out
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
     out
 }
 

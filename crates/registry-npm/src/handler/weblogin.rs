@@ -7,6 +7,7 @@ use http::{HeaderValue, StatusCode, header};
 use registry_core::{
     Body, Response,
     auth::AuthError,
+    http::{escape_html, protect_page},
     storage::{Created, UnknownFields},
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -171,7 +172,7 @@ fn read_id(call: &Call<'_>, id: &str) -> Result<LoginId, Error> {
 
 fn form(call: &Call<'_>, status: StatusCode, problem: Option<&str>, user: &str) -> Response {
     let problem =
-        problem.map(|text| format!("<p class=\"problem\">{}</p>", escape(text))).unwrap_or_default();
+        problem.map(|text| format!("<p class=\"problem\">{}</p>", escape_html(text))).unwrap_or_default();
     let email = if call.registry.services().auth.signup().is_some() {
         "<label>E-mail (for a new account)<input name=\"email\" type=\"email\" autocomplete=\"email\"></label>"
     } else {
@@ -183,14 +184,14 @@ fn form(call: &Call<'_>, status: StatusCode, problem: Option<&str>, user: &str) 
          <label>Name<input name=\"user\" value=\"{}\" autocomplete=\"username\" required autofocus></label>\
          <label>Password<input name=\"password\" type=\"password\" autocomplete=\"current-password\" required></label>\
          {email}<button>Log in</button></form>",
-        escape(call.urls().base),
-        escape(user),
+        escape_html(call.urls().base),
+        escape_html(user),
     );
     html(status, &body)
 }
 
 fn message(status: StatusCode, text: &str) -> Response {
-    html(status, &format!("<h1>Log in</h1><p>{}</p>", escape(text)))
+    html(status, &format!("<h1>Log in</h1><p>{}</p>", escape_html(text)))
 }
 
 fn html(status: StatusCode, body: &str) -> Response {
@@ -202,38 +203,13 @@ fn html(status: StatusCode, body: &str) -> Response {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    protect_page(headers, POLICY.clone());
     response
-}
-
-/// Text as HTML text or attribute.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_breaks_out_of_the_page() {
-        assert_eq!(escape("<a href=\"x\" b='y'>&"), "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp;");
-    }
 
     #[test]
     fn the_page_allows_only_its_own_style() {

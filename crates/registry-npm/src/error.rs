@@ -147,6 +147,7 @@ impl Error {
                 AuthError::NotFound(_) | AuthError::Unsupported(_) => StatusCode::NOT_FOUND,
                 AuthError::Exists(_) => StatusCode::CONFLICT,
                 AuthError::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
+                AuthError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
                 _ => StatusCode::SERVICE_UNAVAILABLE,
             },
             Self::Storage(error) => match error {
@@ -168,7 +169,9 @@ impl Error {
                     .to_owned()
             }
             Self::Auth(AuthError::Forbidden(_)) => "you do not have permission to do this".to_owned(),
-            Self::Storage(StorageError::Full { .. }) => "the registry's store is full".to_owned(),
+            Self::Storage(StorageError::Full { .. }) | Self::Auth(AuthError::Full(_)) => {
+                "the registry's store is full".to_owned()
+            }
             Self::Storage(_) if status == StatusCode::SERVICE_UNAVAILABLE => {
                 "the registry's store does not answer: try again later".to_owned()
             }
@@ -251,6 +254,7 @@ mod tests {
             (Error::Auth(AuthError::TooManyAttempts(Duration::from_secs(7))), 429),
             (Error::Storage(StorageError::Contended { key: "secret/key".into(), attempts: 3 }), 503),
             (Error::Storage(StorageError::Full { key: "secret/key".into() }), 507),
+            (Error::Auth(StorageError::Full { key: "secret/key".into() }.into()), 507),
             (Error::Storage(StorageError::Missing { key: "secret/key".into() }), 500),
         ] {
             let response = error.render();

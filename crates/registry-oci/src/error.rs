@@ -193,6 +193,7 @@ impl Error {
             Self::Interrupted => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unsupported { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Auth(AuthError::Full(_)) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Auth(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Storage(error) => match error {
                 StorageError::Denied(_) => StatusCode::FORBIDDEN,
@@ -221,6 +222,7 @@ impl Error {
                 }
                 _ => "something went wrong in the registry".to_owned(),
             },
+            Self::Auth(AuthError::Full(_)) => "the registry's store is full".to_owned(),
             other => other.to_string(),
         }
     }
@@ -354,6 +356,10 @@ mod tests {
         let error = StorageError::Unavailable { key: "secret/key".into(), source: source.into() };
         let (status, body) = shown(error.into()).await;
         assert_eq!((status, body["errors"][0]["code"].as_str().unwrap()), (503, "UNAVAILABLE"));
+        assert!(!body.to_string().contains("secret"));
+        let full = AuthError::from(StorageError::Full { key: "secret/key".into() });
+        let (status, body) = shown(full.into()).await;
+        assert_eq!((status, body["errors"][0]["code"].as_str().unwrap()), (507, "UNAVAILABLE"));
         assert!(!body.to_string().contains("secret"));
         let (status, body) = shown(StorageError::Denied(Denied::new("too large for us")).into()).await;
         assert_eq!((status, body["errors"][0]["message"].as_str().unwrap()), (403, "too large for us"));

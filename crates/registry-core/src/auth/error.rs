@@ -2,7 +2,7 @@
 
 use crate::storage::StorageError;
 
-/// Why authentication or authorization failed. Protocols render it: 401 with their challenge, 403, or 503.
+/// Why authentication or authorization failed. Protocols render it: 401 with their challenge, 403, 503 or 507.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthError {
@@ -33,6 +33,9 @@ pub enum AuthError {
     /// The provider cannot answer now (503).
     #[error("the auth provider is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The provider cannot note this for want of room (507).
+    #[error("the auth provider's store is full")]
+    Full(#[source] StorageError),
     /// This provider does not do this (405/404).
     #[error("{0} is not supported by this auth provider")]
     Unsupported(&'static str),
@@ -40,6 +43,9 @@ pub enum AuthError {
 
 impl From<StorageError> for AuthError {
     fn from(error: StorageError) -> Self {
-        Self::Unavailable(Box::new(error))
+        match error {
+            StorageError::Full { .. } => Self::Full(error),
+            other => Self::Unavailable(Box::new(other)),
+        }
     }
 }

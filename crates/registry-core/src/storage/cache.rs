@@ -277,6 +277,10 @@ pub(crate) struct LookUps {
 
 impl LookUps {
     fn of(cache: &'static str) -> Self {
+        metrics::describe_counter!(
+            "cache_lookups_total",
+            "Documents and their rendered forms looked up in memory"
+        );
         let counter =
             |outcome| metrics::counter!("cache_lookups_total", "cache" => cache, "outcome" => outcome);
         Self { hits: counter("hit"), misses: counter("miss") }

@@ -41,6 +41,18 @@ struct Gauges {
 
 impl Gauges {
     fn new() -> Self {
+        metrics::describe_counter!(
+            "storage_operations_total",
+            "What the folder or bucket was asked, by outcome"
+        );
+        metrics::describe_histogram!(
+            "storage_operation_duration_seconds",
+            "How long the folder or bucket took"
+        );
+        metrics::describe_counter!(
+            "storage_contended_total",
+            "Conditional writes that somebody else was faster with, tried again"
+        );
         Self {
             get: Gauge::of("get"),
             put: Gauge::of("put"),

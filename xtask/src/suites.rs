@@ -63,6 +63,10 @@ pub(crate) fn cargo_test(command: &mut Command) -> Result<Tally> {
     if !status.success() && tally.failed == 0 {
         println!("`{shown}` failed ({status})");
         tally += Tally::one(false);
+    } else if tally.passed == 0 && tally.failed == 0 {
+        // A filter that matches nothing any more would pass for ever.
+        println!("`{shown}` ran no test");
+        tally += Tally::one(false);
     }
     Ok(tally)
 }

@@ -1,6 +1,9 @@
 //! All registries inside somebody's own axum application, beside its own routes.
 //!
-//! `cargo run --example axum`, then `curl http://127.0.0.1:3000/hello` and `curl http://127.0.0.1:3000/npm/-/ping`.
+//! `cargo run --example axum`, then `curl http://127.0.0.1:3000/hello` and `curl http://127.0.0.1:3000/npm/-/ping`. Another
+//! address can be given: `cargo run --example axum -- 127.0.0.1:0`.
+
+#![expect(clippy::print_stdout, reason = "an example tells what it does")]
 
 use axum::{Router, routing::get};
 use smartregistry::SmartRegistry;
@@ -14,7 +17,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // its answers are right; that is why it is a fallback and not nested under a prefix.
     let app = Router::new().route("/hello", get(|| async { "hello" })).fallback_service(registry.clone());
 
-    let listener = TcpListener::bind("127.0.0.1:3000").await?;
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+    let listener = TcpListener::bind(address).await?;
+    println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, app)
         .with_graceful_shutdown(async {
             // Without a way to hear of Ctrl-C the application ends when it is killed.

@@ -4,5 +4,7 @@
 
 mod service;
 
+#[cfg(all(feature = "npm", feature = "oci"))]
+mod examples;
 #[cfg(feature = "npm")]
 mod npm;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 use registry_core::{
     Body, PackageRegistry, Request, Response, Services, auth::AuthProvider, catalog::Catalog,
-    storage::Storage,
+    http::ExternalOrigin, storage::Storage,
 };
 use tower_service::Service;
 
@@ -58,12 +58,16 @@ impl SmartRegistry {
         }
     }
 
-    /// The registry that would answer a request.
+    /// The registry that would answer a request. The host name that counts is the one that the client used: that of an
+    /// [`ExternalOrigin`] in the request's extensions, where a server put one there for a proxy, else the request's own.
     pub fn route<B>(&self, request: &http::Request<B>) -> Option<&Arc<dyn PackageRegistry>> {
-        let host = match request.uri().authority() {
+        let external = request.extensions().get::<ExternalOrigin>();
+        let external = external.and_then(|ExternalOrigin(origin)| Some(origin.split_once("://")?.1));
+        let own = || match request.uri().authority() {
             Some(authority) => Some(authority.as_str()),
             None => request.headers().get(header::HOST).and_then(|h| h.to_str().ok()),
         };
+        let host = external.or_else(own);
         self.inner.router.find(host, request.uri().path())
     }
 

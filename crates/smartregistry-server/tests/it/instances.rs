@@ -94,3 +94,22 @@ fn an_oci_registry_can_have_a_host_of_its_own() {
     assert_eq!(tags("TEAM.example.com:5000"), 401);
     server.stop();
 }
+
+#[test]
+fn a_registrys_host_is_the_one_that_a_trusted_proxy_was_asked_for() {
+    let config = "trusted_proxies = ['127.0.0.1']\n[oci]\nanonymous = ['oci:*:*:pull']\n\
+        [[registry]]\nname = 'team'\nprotocol = 'oci'\nhost = 'team.example.com'";
+    let tags = |server: &Server, host: &str, forwarded: &str| {
+        let headers = [("host", host), ("x-forwarded-host", forwarded)];
+        server.request("GET", "/v2/app/tags/list", &headers, "").status
+    };
+    let place = Place::new(config);
+    let server = place.serve();
+    assert_eq!(tags(&server, "127.0.0.1:3000", "team.example.com"), 401);
+    assert_eq!(tags(&server, "team.example.com", "registry.example.com"), 404);
+    server.stop();
+    let place = Place::new(&config.replace("'127.0.0.1'", ""));
+    let server = place.serve();
+    assert_eq!(tags(&server, "127.0.0.1:3000", "team.example.com"), 404, "strangers are not believed");
+    server.stop();
+}

@@ -67,7 +67,7 @@ async fn serve(overrides: &Overrides, config: Config, log: &Log) -> Result<(), F
     };
     let front = Front::new(assemble::live(&opened, &config, log), metrics.clone());
 
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = watch::channel(None);
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     if let Some(token) = admin_token {
         say(&format!("administrator's token, shown this once: {}", token.expose_secret()));
@@ -89,11 +89,11 @@ async fn serve(overrides: &Overrides, config: Config, log: &Log) -> Result<(), F
     if let Some((server, handler)) = own_metrics {
         let stopped = stopped.clone();
         background.spawn(async move {
-            server.run(handler, stopped, Duration::ZERO).await;
+            server.run(handler, stopped).await;
         });
     }
     let mut grace = config.shutdown_timeout;
-    let serving = tokio::spawn(server.run(front.clone(), stopped, grace));
+    let serving = tokio::spawn(server.run(front.clone(), stopped));
     let mut reloader = reload::Reloader::new(overrides, config, opened, front, tls);
     while signals.next().await == Signal::Reload {
         grace = reloader.reload(log).await;
@@ -103,14 +103,14 @@ async fn serve(overrides: &Overrides, config: Config, log: &Log) -> Result<(), F
         "stopping: no new connections, requests in flight may end"
     );
     // The receivers are gone only where serving has ended already.
-    let _ = stop.send(true);
+    let _ = stop.send(Some(grace));
     tokio::select! {
         ended = serving => {
             if !ended.unwrap_or(false) {
                 tracing::warn!("some requests did not end in time");
             }
         }
-        _ = signals.next() => tracing::warn!("stopping at once: a second signal came"),
+        () = signals.stop() => tracing::warn!("stopping at once: a second signal came"),
     }
     background.shutdown().await;
     if timeout(GOODBYE, reloader.close()).await.is_err() {

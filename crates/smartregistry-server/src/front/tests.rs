@@ -78,7 +78,7 @@ impl PackageRegistry for Odd {
 
 struct Running {
     address: SocketAddr,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Option<Duration>>,
     sink: Sink,
     log: PathBuf,
     _writer: Writer,
@@ -108,8 +108,8 @@ async fn start() -> Running {
     };
     let server = Server::bind("127.0.0.1:0", limits, Arc::new(ArcSwapOption::empty())).await.unwrap();
     let address = server.address().unwrap();
-    let (stop, stopped) = watch::channel(false);
-    tokio::spawn(server.run(Front::new(live, None), stopped, Duration::ZERO));
+    let (stop, stopped) = watch::channel(None);
+    tokio::spawn(server.run(Front::new(live, None), stopped));
     Running { address, stop, sink, log, _writer: writer, _folder: folder }
 }
 
@@ -188,5 +188,5 @@ async fn a_client_that_goes_away_is_a_499() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     drop(stream);
     assert_eq!(running.line("/odd/slow").await["status"], 499);
-    running.stop.send(true).unwrap();
+    running.stop.send(Some(Duration::ZERO)).unwrap();
 }

@@ -48,12 +48,12 @@ impl Log {
         (config.level >= Level::INFO).then(|| AccessLog::new(self.sink.clone(), self.json))
     }
 
-    /// Opens the file anew (it may have been rotated) and takes the new level. The format stays as it was.
-    pub(crate) fn reload(&self, config: &LogConfig) -> io::Result<()> {
-        self.sink.redirect(Target::open(config.file.as_deref())?);
+    /// Goes on in `target`, which was opened anew since the file may have been rotated, and with the new level. The format
+    /// stays as it was.
+    pub(crate) fn reload(&self, config: &LogConfig, target: Target) {
+        self.sink.redirect(target);
         // Fails only where the subscriber is gone, and then there is nothing to change.
         let _ = self.level.reload(targets(config.level));
-        Ok(())
     }
 
     /// The stream of lines itself.

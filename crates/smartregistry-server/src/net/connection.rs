@@ -16,6 +16,7 @@ use http::{Request, Response};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
+    service::Service as _,
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -25,15 +26,17 @@ use smartregistry::core::Body;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::watch,
     time::sleep,
 };
 
-use super::{pace::Paced, uploads::Uploads};
+use super::{Stop, pace::Paced, slices::Slices, stall::Line, uploads::Uploads};
 use crate::config::Limits;
 
 /// How long a connection that was told to end may still take to say so to its client.
 const GOODBYE: Duration = Duration::from_secs(5);
+
+/// With this many bytes gone out since it was looked last, an answer is still being sent: HTTP/2 says less when idle.
+const MOVING: u64 = 1024;
 
 /// The most bytes of a request's headers.
 const MOST_HEADERS: u32 = 64 << 10;
@@ -46,6 +49,7 @@ pub(crate) trait Handler: Clone + Send + Sync + 'static {
     /// The body of its answers.
     type Body: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
         + Send
+        + Unpin
         + 'static;
 
     /// Answers one request; the answer counts as sent when its body is dropped, and `guard` with it.
@@ -95,6 +99,16 @@ impl Drop for InFlight {
     }
 }
 
+/// What a connection is watched by.
+#[derive(Debug)]
+struct Watch<'a> {
+    activity: &'a Activity,
+    line: Line,
+    /// How long a connection that idled may still take to end, without anything more going out.
+    farewell: Duration,
+    stop: Stop,
+}
+
 /// The version of HTTP that a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
@@ -111,6 +125,7 @@ pub(super) struct Speech {
     two: http2::Builder<TokioExecutor>,
     patience: Duration,
     body_patience: Duration,
+    write_patience: Duration,
     uploads: Uploads,
 }
 
@@ -123,8 +138,10 @@ pub(super) struct Caller {
     pub(super) tls: bool,
     /// What it speaks.
     pub(super) version: Version,
+    /// What is known of the way out to it.
+    pub(super) line: Line,
     /// Changes when the server stops.
-    pub(super) stop: watch::Receiver<bool>,
+    pub(super) stop: Stop,
 }
 
 impl Speech {
@@ -146,6 +163,7 @@ impl Speech {
             two,
             patience: limits.header_timeout,
             body_patience: limits.body_timeout,
+            write_patience: limits.write_timeout,
             uploads: Uploads::new(limits.uploads),
         }
     }
@@ -166,7 +184,7 @@ impl Speech {
             in_flight: AtomicU32::new(0),
             idle_since: AtomicU64::new(0),
         });
-        let Caller { peer, tls, version, stop } = caller;
+        let Caller { peer, tls, version, line, stop } = caller;
         let (uploads, body_patience) = (self.uploads.clone(), self.body_patience);
         let of_requests = Arc::clone(&activity);
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
@@ -182,17 +200,26 @@ impl Speech {
         });
         let io = TokioIo::new(io);
         match version {
-            Version::One => self.drive(self.one.serve_connection(io, service), &activity, stop).await,
-            Version::Two => self.drive(self.two.serve_connection(io, service), &activity, stop).await,
+            Version::One => {
+                let watch = Watch { activity: &activity, line, farewell: GOODBYE, stop };
+                self.drive(self.one.serve_connection(io, service), watch).await;
+            }
+            Version::Two => {
+                // The end of an answer may wait for room in the client's window, and nobody tells us.
+                let farewell = self.write_patience.max(GOODBYE);
+                let watch = Watch { activity: &activity, line, farewell, stop };
+                let service = hyper::service::service_fn(move |request| {
+                    let answer = service.call(request);
+                    async move { answer.await.map(|answer| answer.map(Slices::new)) }
+                });
+                self.drive(self.two.serve_connection(io, service), watch).await;
+            }
         }
     }
 
-    async fn drive(
-        &self,
-        connection: impl GracefulConnection,
-        activity: &Activity,
-        mut stop: watch::Receiver<bool>,
-    ) {
+    async fn drive(&self, connection: impl GracefulConnection, watch: Watch<'_>) {
+        let Watch { activity, line, farewell, mut stop } = watch;
+        let mut seen = 0;
         let mut connection = pin!(connection);
         let mut alarm = pin!(sleep(self.patience));
         let mut ending = false;
@@ -202,15 +229,22 @@ impl Speech {
                 // How a connection ended is the client's business; what matters of it is in the access log.
                 _ = connection.as_mut() => return,
                 () = alarm.as_mut() => {
+                    let written = line.written();
+                    let moving = written.saturating_sub(seen) >= MOVING;
+                    seen = written;
                     let wait = match activity.idle() {
-                        Some(_) if ending => return,
                         None if ending => GOODBYE,
-                        Some(idle) if idle < self.patience => self.patience.saturating_sub(idle),
                         None => self.patience,
+                        // The end of an answer may lie here for long after its request has ended. Whether its client takes
+                        // it is watched where it is written.
+                        Some(_) if line.waits() => GOODBYE,
+                        Some(_) if ending && moving => farewell,
+                        Some(_) if ending => return,
+                        Some(idle) if idle < self.patience => self.patience.saturating_sub(idle),
                         Some(_) => {
                             ending = true;
                             connection.as_mut().graceful_shutdown();
-                            GOODBYE
+                            farewell
                         }
                     };
                     alarm.as_mut().reset(tokio::time::Instant::now() + wait);

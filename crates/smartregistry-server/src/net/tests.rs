@@ -13,7 +13,7 @@ use tokio::{
 
 use super::*;
 
-/// Answers with the length of the request's body, after a pause where the path asks for one.
+/// Answers with the length of the request's body, after a pause where the path asks for one, or with a large body.
 #[derive(Clone)]
 struct Length;
 
@@ -29,6 +29,10 @@ impl Handler for Length {
     ) -> Response<Guarded> {
         if let Some(ms) = request.uri().path().strip_prefix("/wait/") {
             sleep(Duration::from_millis(ms.parse().unwrap())).await;
+        }
+        if let Some(bytes) = request.uri().path().strip_prefix("/large/") {
+            let body = Body::from(vec![b'x'; bytes.parse().unwrap()]);
+            return Response::new(Guarded { body, _guard: guard });
         }
         let text = match request.into_body().collect().await {
             Ok(body) => body.to_bytes().len().to_string(),
@@ -55,6 +59,10 @@ impl http_body::Body for Guarded {
         std::pin::Pin::new(&mut self.body).poll_frame(cx)
     }
 
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
     fn size_hint(&self) -> http_body::SizeHint {
         self.body.size_hint()
     }
@@ -70,9 +78,15 @@ fn limits() -> Limits {
     }
 }
 
+/// Limits for slow readers. The kernel tells of room in its buffers only now and then.
+fn patient() -> Limits {
+    Limits { write_timeout: Duration::from_secs(20), ..limits() }
+}
+
 struct Running {
     address: SocketAddr,
-    stop: watch::Sender<bool>,
+    grace: Duration,
+    stop: watch::Sender<Option<Duration>>,
     server: JoinHandle<bool>,
 }
 
@@ -80,9 +94,9 @@ async fn start(limits: Limits, grace: Duration) -> Running {
     let tls = Arc::new(ArcSwapOption::empty());
     let server = Server::bind("127.0.0.1:0", limits, tls).await.unwrap();
     let address = server.address().unwrap();
-    let (stop, stopped) = watch::channel(false);
-    let server = tokio::spawn(server.run(Length, stopped, grace));
-    Running { address, stop, server }
+    let (stop, stopped) = watch::channel(None);
+    let server = tokio::spawn(server.run(Length, stopped));
+    Running { address, grace, stop, server }
 }
 
 async fn connect(running: &Running) -> TcpStream {
@@ -166,6 +180,27 @@ async fn a_slow_answer_is_not_idleness() {
 }
 
 #[tokio::test]
+async fn a_slow_honest_download_survives() {
+    let running = start(patient(), Duration::ZERO).await;
+    let mut stream = connect(&running).await;
+    stream.write_all(b"GET /large/50000000 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut piece = vec![0; 1_000_000];
+    let mut got = 0;
+    // Far longer in all than a connection may be idle: the whole answer is in the server's buffers from the beginning.
+    loop {
+        let length = stream.read(&mut piece).await.unwrap();
+        if length == 0 {
+            break;
+        }
+        got += length;
+        if got < 40_000_000 {
+            sleep(Duration::from_micros(length as u64 / 5)).await;
+        }
+    }
+    assert!(got > 50_000_000, "{got}");
+}
+
+#[tokio::test]
 async fn a_connection_is_kept_between_requests_for_a_while() {
     let running = start(limits(), Duration::ZERO).await;
     let mut stream = connect(&running).await;
@@ -240,6 +275,24 @@ async fn http_2_carries_many_requests_at_once_and_ends_when_idle() {
 }
 
 #[tokio::test]
+async fn a_slow_honest_download_by_http_2_survives() {
+    let running = start(patient(), Duration::ZERO).await;
+    let (mut sender, _closed) = connect_http2(&running).await;
+    let request = Request::get("http://x/large/20000000").body(http_body_util::Full::default()).unwrap();
+    let mut body = sender.send_request(request).await.unwrap().into_body();
+    let (mut got, mut next_pause) = (0, 0);
+    // Far longer in all than a connection may be idle.
+    while let Some(frame) = body.frame().await {
+        got += frame.unwrap().into_data().unwrap().len();
+        if got >= next_pause {
+            next_pause += 2_000_000;
+            sleep(Duration::from_millis(700)).await;
+        }
+    }
+    assert_eq!(got, 20_000_000);
+}
+
+#[tokio::test]
 async fn http_2_requests_in_flight_end_when_the_server_stops() {
     let running = start(limits(), Duration::from_secs(10)).await;
     let (mut sender, closed) = connect_http2(&running).await;
@@ -247,7 +300,7 @@ async fn http_2_requests_in_flight_end_when_the_server_stops() {
     assert_eq!(ask_http2(&mut idle, "/", 1).await, "1");
     let busy = tokio::spawn(async move { ask_http2(&mut sender, "/wait/600", 7).await });
     sleep(Duration::from_millis(200)).await;
-    running.stop.send(true).unwrap();
+    running.stop.send(Some(running.grace)).unwrap();
     assert_eq!(busy.await.unwrap(), "7");
     timeout(Duration::from_secs(20), closed).await.unwrap().unwrap();
     timeout(Duration::from_secs(20), idle_closed).await.unwrap().unwrap();
@@ -261,7 +314,7 @@ async fn a_stop_lets_requests_in_flight_end_and_refuses_new_ones() {
     let idle = connect(&running).await;
     busy.write_all(b"GET /wait/600 HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     sleep(Duration::from_millis(200)).await;
-    running.stop.send(true).unwrap();
+    running.stop.send(Some(running.grace)).unwrap();
     assert_eq!(rest(idle).await, "");
     assert!(TcpStream::connect(running.address).await.is_err());
     assert!(rest(busy).await.ends_with("\r\n\r\n0"));
@@ -275,7 +328,7 @@ async fn a_stop_does_not_wait_longer_than_its_grace() {
     busy.write_all(b"GET /wait/60000 HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     sleep(Duration::from_millis(100)).await;
     let began = Instant::now();
-    running.stop.send(true).unwrap();
+    running.stop.send(Some(running.grace)).unwrap();
     assert!(!running.server.await.unwrap(), "a request is still in flight");
     assert!(began.elapsed() < Duration::from_secs(5));
 }

@@ -12,7 +12,7 @@ use crate::{
     config::{self, Config, Overrides},
     exit::Failure,
     front::{Front, Live},
-    log::Log,
+    log::{Log, Target},
     net::tls,
 };
 
@@ -54,9 +54,10 @@ impl Reloader {
     async fn try_reload(&mut self, log: &Log) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let config = config::load(&self.overrides)?;
         let certificate = config.tls.as_ref().map(tls::load).transpose()?;
+        let lines = Target::open(config.log.file.as_deref())?;
         let opened = assemble::reopen(&self.opened, &config).await.map_err(Failure::into_message)?;
-        log.reload(&config.log)?;
         // From here on nothing can fail.
+        log.reload(&config.log, lines);
         if self.config.tls.is_some()
             && let Some(certificate) = certificate
         {

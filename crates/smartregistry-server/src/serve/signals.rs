@@ -11,6 +11,13 @@ pub(super) enum Signal {
     Stop,
 }
 
+impl Signals {
+    /// Waits for the next wish to end; others come too late to matter.
+    pub(super) async fn stop(&mut self) {
+        while self.next().await != Signal::Stop {}
+    }
+}
+
 /// The signals that we answer to. From its making on, they no longer end the process by themselves.
 #[cfg(unix)]
 #[derive(Debug)]

@@ -138,7 +138,10 @@ fn metrics_tell_of_requests_and_storage_and_name_nothing() {
     for name in [
         "http_requests_total{",
         "http_request_duration_seconds_bucket{",
+        "http_sent_bytes_total{",
         "storage_operations_total{",
+        "storage_operation_duration_seconds_bucket{",
+        "cache_lookups_total{",
         "smartregistry_build_info{",
     ] {
         assert!(
@@ -153,6 +156,10 @@ fn metrics_tell_of_requests_and_storage_and_name_nothing() {
         metrics.body
     );
     assert!(!metrics.body.contains("some-package-name"));
+    for line in metrics.body.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let name = line.split(' ').next().unwrap();
+        assert!(metrics.body.contains(&format!("# HELP {name} ")), "{name} is not explained");
+    }
     server.stop();
 }
 
@@ -208,6 +215,40 @@ fn a_stop_does_not_wait_for_ever() {
     std::thread::sleep(Duration::from_millis(300));
     let lines = server.stop();
     assert!(lines.iter().any(|line| line.contains("did not end in time")), "{lines:#?}");
+}
+
+#[test]
+fn a_stop_keeps_to_the_timeout_of_the_last_reload() {
+    let place = Place::new("shutdown_timeout = '10m'");
+    let server = place.serve();
+    let mut stream = server.connect();
+    let head = server.head("PUT", "/npm/lib", &[("authorization", &format!("Bearer {ADMIN}"))], 1000);
+    stream.write_all(head.as_bytes()).unwrap();
+    place.write("smartregistry.toml", "shutdown_timeout = '500ms'");
+    server.signal("HUP");
+    server.wait_for_line(|line| line.contains("the configuration was read again"));
+    let lines = server.stop();
+    assert!(lines.iter().any(|line| line.contains("did not end in time")), "{lines:#?}");
+}
+
+#[test]
+fn a_reload_that_is_asked_for_while_the_server_stops_cuts_no_request_off() {
+    let place = Place::new("");
+    let server = place.serve();
+    let mut stream = server.connect();
+    let head = server.head("PUT", "/npm/lib", &[("authorization", &format!("Bearer {ADMIN}"))], 1000);
+    stream.write_all(head.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    server.signal("TERM");
+    server.wait_for_line(|line| line.contains("stopping"));
+    server.signal("HUP");
+    std::thread::sleep(Duration::from_millis(300));
+    stream.write_all(&[b' '; 1000]).unwrap();
+    let answer = Answer::read(stream);
+    assert_eq!(answer.status, 400, "{answer:?}");
+    let (status, lines) = server.wait();
+    assert_eq!(status.code(), Some(0), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("at once")), "{lines:#?}");
 }
 
 #[test]

@@ -160,7 +160,7 @@ async fn registries(
 }
 
 /// The administrator's token from the environment, if it gives one.
-fn admin_token() -> Result<Option<SecretString>, Failure> {
+pub(crate) fn admin_token() -> Result<Option<SecretString>, Failure> {
     match std::env::var(ADMIN_TOKEN) {
         Err(std::env::VarError::NotPresent) => Ok(None),
         Ok(token) if token.len() >= SHORTEST_ADMIN_TOKEN => Ok(Some(SecretString::from(token))),

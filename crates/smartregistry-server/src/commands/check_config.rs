@@ -6,14 +6,16 @@ use smartregistry::BasePath;
 
 use super::output;
 use crate::{
+    assemble,
     config::{self, Config, Overrides},
     exit::Failure,
     net::tls,
 };
 
-/// Checks the configuration, certificates included, and says what it comes to. Nothing is opened or changed.
+/// Checks the configuration, certificates and the administrator's token included, and says what it comes to. Nothing is opened or changed.
 pub(crate) fn run(overrides: &Overrides) -> Result<(), Failure> {
     let config = config::load(overrides)?;
+    assemble::admin_token()?;
     if let Some(tls) = &config.tls {
         tls::load(tls).map_err(|e| Failure::while_doing("[tls]", &e))?;
     }

@@ -63,8 +63,11 @@ pub(crate) fn overlay(
         }
         let path: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
         let upper = !rest.chars().any(|c| c.is_ascii_lowercase());
-        let key = keys::find(&path.iter().map(String::as_str).collect::<Vec<_>>()).filter(|_| upper);
-        let Some(key) = key else {
+        let names: Vec<&str> = path.iter().map(String::as_str).collect();
+        if let Some(reason) = keys::unsupported_at(&names).filter(|_| upper) {
+            return Err(EnvError::Unsupported { name, reason });
+        }
+        let Some(key) = keys::find(&names).filter(|_| upper) else {
             return Err(EnvError::Unknown { nearest: nearest(&name), name });
         };
         let Ok(text) = text else { return Err(EnvError::NotText { name }) };
@@ -108,6 +111,7 @@ fn parse(key: &Key, text: &str, name: &str) -> Result<Value, EnvError> {
         Kind::Value | Kind::Table(_) | Kind::Tables(_) => {
             toml_value(text).map_err(|reason| EnvError::Syntax { name: name.to_owned(), reason })
         }
+        // Refused before, with all that would lie below it.
         Kind::Unsupported(reason) => Err(EnvError::Unsupported { name: name.to_owned(), reason }),
     }
 }
@@ -194,8 +198,15 @@ mod tests {
     fn lists_must_be_toml_and_unsupported_ones_say_so() {
         let error = laid_over("", &[("SMARTREGISTRY_AUTH__ANONYMOUS", "a,b")]).unwrap_err();
         assert!(matches!(error, EnvError::Syntax { .. }), "{error}");
-        let error = laid_over("", &[("SMARTREGISTRY_UPSTREAMS", "{}")]).unwrap_err();
-        assert!(matches!(error, EnvError::Unsupported { .. }), "{error}");
+        for name in [
+            "SMARTREGISTRY_UPSTREAMS",
+            "SMARTREGISTRY_UPSTREAMS__NPM",
+            "SMARTREGISTRY_NPM__MEMBERS",
+            "SMARTREGISTRY_MAVEN__ENABLED",
+        ] {
+            let error = laid_over("", &[(name, "{}")]).unwrap_err();
+            assert!(matches!(&error, EnvError::Unsupported { name: n, .. } if n == name), "{error}");
+        }
     }
 
     #[test]

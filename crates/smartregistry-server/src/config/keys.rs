@@ -260,6 +260,14 @@ pub(crate) fn find(path: &[&str]) -> Option<&'static Key> {
     known.find(last)
 }
 
+/// Why a path cannot be set in this version, where it is or lies below a key that a later one will have.
+pub(crate) fn unsupported_at(path: &[&str]) -> Option<&'static str> {
+    (1..=path.len()).find_map(|length| match find(path.get(..length)?)?.kind {
+        Kind::Unsupported(reason) => Some(reason),
+        _ => None,
+    })
+}
+
 /// The full paths of all keys that can be set, `storage.url` and the like, in their documented order.
 pub(crate) fn paths() -> Vec<String> {
     fn walk(keys: Keys, path: &str, into: &mut Vec<String>) {

@@ -212,12 +212,12 @@ pub(crate) enum ConfigError {
         reason: String,
     },
     /// The file has a key that it should not have.
-    #[error("{path}: {source}")]
+    #[error("{path}: {fault}")]
     FileKey {
         /// The file.
         path: PathBuf,
         /// Which and why.
-        source: KeyError,
+        fault: KeyError,
     },
     /// A table from the environment has a key that it should not have.
     #[error("in the environment: {0}")]
@@ -283,7 +283,7 @@ fn merge(
                 line: line_of(text, e.span().map_or(0, |s| s.start)),
                 reason: e.message().to_owned(),
             })?;
-            keys::check(&table).map_err(|source| ConfigError::FileKey { path: path.to_owned(), source })?;
+            keys::check(&table).map_err(|fault| ConfigError::FileKey { path: path.to_owned(), fault })?;
             table
         }
     };

@@ -29,7 +29,7 @@ fn load_file(file: &str) -> Result<Config, ConfigError> {
 fn refused(file: &str, expect: &str) {
     let error = load_file(file).unwrap_err();
     let text = crate::exit::Chain(&error).to_string();
-    assert!(text.contains(expect), "{file}\n{text}");
+    assert_eq!(text.matches(expect).count(), 1, "{file}\n{text}");
 }
 
 #[test]

@@ -67,6 +67,10 @@ fn variables_and_flags_win_and_unknown_variables_are_refused() {
     assert!(check(&[], &["check-config", "--config", other]).1.contains("http://4.5.6.7:8"));
     assert!(check(&[("SMARTREGISTRY_CONFIG", other)], &["check-config"]).1.contains("http://4.5.6.7:8"));
     assert_eq!(check(&[], &["check-config", "--config", "missing.toml"]).0, Some(1));
+    let (code, text) = check(&[("SMARTREGISTRY_ADMIN_TOKEN", "short")], &["check-config"]);
+    assert!(code == Some(1) && text.contains("SMARTREGISTRY_ADMIN_TOKEN"), "{text}");
+    let (code, text) = check(&[("SMARTREGISTRY_UPSTREAMS__NPM", "[]")], &["check-config"]);
+    assert!(code == Some(1) && text.contains("not supported in this version"), "{text}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Blobs that no memory holds.
 
-use std::io;
+use std::{io, path::Path, process::Command};
 
 use anyhow::{Context as _, Result};
 use bytes::{Bytes, BytesMut};
@@ -31,6 +31,8 @@ async fn a_large_blob_passes_through_little_memory() -> Result<()> {
     let count: u64 = if full() { 6 << 10 } else { 160 };
     let size = count * BLOCK as u64;
     let place = Place::new("")?;
+    let free = free_bytes(place.path())?;
+    anyhow::ensure!(free > size + (2 << 30), "{size} bytes will be stored, and {free} are free");
     let server = place.serve()?;
     let token = place.token("alice", &["oci:repository:*:*"])?;
     let client = server.client(&token);
@@ -62,6 +64,14 @@ async fn a_large_blob_passes_through_little_memory() -> Result<()> {
     assert!(grown < 64 * 1024, "memory grew by {grown} KiB");
     server.stop()?;
     Ok(())
+}
+
+/// What is free where a folder lies, as `df` has it.
+fn free_bytes(folder: &Path) -> Result<u64> {
+    let output = Command::new("df").args(["-P", "-B1"]).arg(folder).output().context("could not run df")?;
+    let text = String::from_utf8(output.stdout)?;
+    let row = text.lines().nth(1).with_context(|| format!("df printed no row:\n{text}"))?;
+    Ok(row.split_whitespace().nth(3).context("df printed no fourth column")?.parse()?)
 }
 
 /// GET, hashed while it comes.

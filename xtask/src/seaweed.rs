@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,11 +20,12 @@ const SECRET: &str = "only-on-loopback";
 /// The bucket that [`Seaweed::start`] makes.
 pub(crate) const BUCKET: &str = "suites";
 
-/// A running S3 server; it is stopped when this is dropped.
+/// A running S3 server; it is stopped, and its data removed, when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Seaweed {
     child: Child,
     addr: SocketAddr,
+    data: PathBuf,
 }
 
 impl Seaweed {
@@ -51,7 +52,7 @@ impl Seaweed {
         command.args([format!("-s3.port={s3}"), format!("-s3.port.grpc={s3_grpc}")]);
         command.args(["-master.volumeSizeLimitMB=512", "-volume.max=0", "-volume.fileSizeLimitMB=2048"]);
         let child = process::spawn(&mut command, &dir.join("weed.out"), &dir.join("weed.log"))?;
-        let seaweed = Self { child, addr: SocketAddr::from(([127, 0, 0, 1], s3)) };
+        let seaweed = Self { child, addr: SocketAddr::from(([127, 0, 0, 1], s3)), data: dir.join("data") };
         seaweed.ready(dir)?;
         let shell = format!("s3.bucket.create -name {BUCKET}\n");
         fs::write(dir.join("shell"), shell)?;
@@ -102,6 +103,8 @@ impl Drop for Seaweed {
     fn drop(&mut self) {
         process::signal_group(&self.child, "KILL");
         let _ = self.child.wait();
+        // Its logs stay to be read; the volumes take gigabytes and can be read by nothing else.
+        let _ = fs::remove_dir_all(&self.data);
     }
 }
 

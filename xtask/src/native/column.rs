@@ -84,6 +84,26 @@ fn run_steps(context: &Context<'_>, client: &Client, column: &mut Column) -> Res
         bail!("the client cannot be had: `{}` {}\n{}", client.version, version.ending(), version.tail(10));
     }
     column.version = version.stdout.lines().next().unwrap_or_default().trim().to_owned();
+    let done = run_cells(&mut seat, column);
+    column.memory_mib = seat.deployment.peak_memory_mib();
+    // A daemon that `prepare` started is ended whatever became of the steps.
+    let finished = seat.shell("finish", &client.finish, Duration::from_secs(60))?;
+    done?;
+    if !finished.ok() {
+        bail!("the end {}\n{}", finished.ending(), finished.tail(20));
+    }
+    let secrets = seat.secrets();
+    let ended = seat.deployment.finish(&secrets);
+    // The long steps leave gigabytes, which nobody looks at.
+    let store = context.dir.join(&client.id).join("server/store");
+    if context.full && store.exists() {
+        fs::remove_dir_all(&store)?;
+    }
+    ended
+}
+
+fn run_cells(seat: &mut Seat<'_>, column: &mut Column) -> Result<()> {
+    let (context, client) = (seat.context, seat.client);
     let prepared = seat.shell("prepare", &client.prepare, Duration::from_secs(120))?;
     if !prepared.ok() {
         bail!("the preparation {}\n{}", prepared.ending(), prepared.tail(20));
@@ -100,13 +120,7 @@ fn run_steps(context: &Context<'_>, client: &Client, column: &mut Column) -> Res
             None => return Err(anyhow!("the suite has no cell for `{}`", step.id)),
         });
     }
-    column.memory_mib = seat.deployment.peak_memory_mib();
-    let finished = seat.shell("finish", &client.finish, Duration::from_secs(60))?;
-    if !finished.ok() {
-        bail!("the end {}\n{}", finished.ending(), finished.tail(20));
-    }
-    let secrets = seat.secrets();
-    seat.deployment.finish(&secrets)
+    Ok(())
 }
 
 /// One client with its folders, its environment and its servers.

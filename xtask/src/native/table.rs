@@ -131,7 +131,7 @@ fn terminal_mark(cell: &CellResult) -> String {
 /// The number in what a client prints as its version.
 fn short(version: &str) -> &str {
     version
-        .split([' ', ',', '(', '+', '"'])
+        .split([' ', ',', '(', '+', '~', '"'])
         .map(|word| word.trim_start_matches(['v', 'V']))
         .find(|word| word.starts_with(|first: char| first.is_ascii_digit()))
         .unwrap_or(version)
@@ -146,6 +146,7 @@ mod tests {
         assert_eq!(short("Docker version 20.10.24+dfsg1, build 297e128"), "20.10.24");
         assert_eq!(short("v4.3.1+g1234"), "4.3.1");
         assert_eq!(short("11.21.2"), "11.21.2");
+        assert_eq!(short("ctr example.com/containerd/containerd 1.6.20~ds1"), "1.6.20");
         assert_eq!(short("none"), "none");
     }
 }

@@ -50,6 +50,8 @@ impl Seaweed {
         command.args([format!("-volume.port={volume}"), format!("-volume.port.grpc={volume_grpc}")]);
         command.args([format!("-filer.port={filer}"), format!("-filer.port.grpc={filer_grpc}")]);
         command.args([format!("-s3.port={s3}"), format!("-s3.port.grpc={s3_grpc}")]);
+        // These have fixed ports, so that another of its kind on the machine would keep it from starting.
+        command.args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]);
         command.args(["-master.volumeSizeLimitMB=512", "-volume.max=0", "-volume.fileSizeLimitMB=2048"]);
         let child = process::spawn(&mut command, &dir.join("weed.out"), &dir.join("weed.log"))?;
         let seaweed = Self { child, addr: SocketAddr::from(([127, 0, 0, 1], s3)), data: dir.join("data") };

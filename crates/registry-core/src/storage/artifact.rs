@@ -4,29 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Key, data::Cleanup, engine::Engine};
-
-/// Which digests to compute on the way in beside SHA-256, which is always computed.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct WantedDigests {
-    /// SHA-512 (npm's integrity).
-    pub sha512: bool,
-    /// SHA-1 (npm's shasum).
-    pub sha1: bool,
-}
-
-/// The digests of bytes, in lowercase hex.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Digests {
-    /// SHA-256.
-    pub sha256: String,
-    /// SHA-512, where it was wanted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha512: Option<String>,
-    /// SHA-1, where it was wanted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha1: Option<String>,
-}
+use super::{Digests, Key, WantedDigests, data::Cleanup, engine::Engine};
 
 /// What is expected of an artefact on its way in.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +21,22 @@ pub struct ArtifactSpec {
     pub sha512: Option<String>,
     /// The SHA-1 in hex that the bytes must have.
     pub sha1: Option<String>,
+    /// The MD5 in hex that the bytes must have.
+    pub md5: Option<String>,
+    /// The BLAKE2b-256 in hex that the bytes must have.
+    pub blake2b_256: Option<String>,
+}
+
+impl ArtifactSpec {
+    /// What is computed: the digests that are wanted and those that are compared.
+    pub(super) fn all_digests(&self) -> WantedDigests {
+        WantedDigests {
+            sha512: self.digests.sha512 || self.sha512.is_some(),
+            sha1: self.digests.sha1 || self.sha1.is_some(),
+            md5: self.digests.md5 || self.md5.is_some(),
+            blake2b_256: self.digests.blake2b_256 || self.blake2b_256.is_some(),
+        }
+    }
 }
 
 /// One immutable data object as a document names it.

@@ -5,11 +5,9 @@ use std::{ops::Range, sync::Arc};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use object_store::{GetOptions, GetRange};
-use sha1::Sha1;
-use sha2::{Digest, Sha256, Sha512};
 
 use super::{
-    ArtifactSpec, DataRef, Digests, Key, PendingArtifact, StorageError, WantedDigests,
+    ArtifactSpec, DataRef, Digests, Hashes, Key, PendingArtifact, StorageError, WantedDigests,
     engine::{Engine, path, storage_error},
     sink::DataSink,
 };
@@ -17,6 +15,7 @@ use crate::{Body, BodyError};
 
 /// Bytes that are hashed before other tasks get their turn.
 const HASHED_AT_ONCE: usize = 256 * 1024;
+
 /// Deletes pending bytes when dropped.
 #[derive(Debug)]
 pub(crate) struct Cleanup {
@@ -134,6 +133,21 @@ impl Engine {
         Ok(result.into_stream().map_err(move |error| storage_error(&data.key, error)))
     }
 
+    /// Reads data objects, as one content, and hashes them again: their size and digests.
+    pub(crate) async fn hash_data(
+        self: &Arc<Self>,
+        parts: &[DataRef],
+        wanted: WantedDigests,
+    ) -> Result<(u64, Digests), StorageError> {
+        let (mut hashes, mut size) = (Hashes::new(wanted), 0_u64);
+        let mut pieces = self.read_data(parts, None).await?.into_data_stream();
+        while let Some(piece) = pieces.try_next().await.map_err(StorageError::Body)? {
+            size = size.saturating_add(piece.len() as u64);
+            hash(&mut hashes, &piece).await;
+        }
+        Ok((size, hashes.finish()))
+    }
+
     pub(crate) async fn delete_data(&self, key: &Key) -> Result<(), StorageError> {
         let location = path(key);
         let mut deleted = self.documents.delete_stream(stream::once(async move { Ok(location) }).boxed());
@@ -158,7 +172,7 @@ impl Taken {
         if spec.length.is_some_and(|length| length > most) {
             return Err(StorageError::TooLarge { limit: most });
         }
-        Ok(Self { hashes: Hashes::new(spec), size: 0, length: spec.length, most })
+        Ok(Self { hashes: Hashes::new(spec.all_digests()), size: 0, length: spec.length, most })
     }
 
     async fn take(&mut self, piece: &[u8]) -> Result<(), StorageError> {
@@ -169,13 +183,7 @@ impl Taken {
         if let Some(length) = self.length.filter(|length| self.size > *length) {
             return Err(mismatch("length", &length, &format!("more than {length}")));
         }
-        let mut pieces = piece.chunks(HASHED_AT_ONCE).peekable();
-        while let Some(piece) = pieces.next() {
-            self.hashes.update(piece);
-            if pieces.peek().is_some() {
-                tokio::task::yield_now().await;
-            }
-        }
+        hash(&mut self.hashes, piece).await;
         Ok(())
     }
 
@@ -184,11 +192,13 @@ impl Taken {
             return Err(mismatch("length", &length, &self.size));
         }
         let digests = self.hashes.finish();
-        let got = [Some(&digests.sha256), digests.sha512.as_ref(), digests.sha1.as_ref()];
-        let expected = [&spec.sha256, &spec.sha512, &spec.sha1];
-        for (name, (got, expected)) in
-            ["sha256", "sha512", "sha1"].into_iter().zip(got.into_iter().zip(expected))
-        {
+        for (name, expected, got) in [
+            ("sha256", &spec.sha256, Some(&digests.sha256)),
+            ("sha512", &spec.sha512, digests.sha512.as_ref()),
+            ("sha1", &spec.sha1, digests.sha1.as_ref()),
+            ("md5", &spec.md5, digests.md5.as_ref()),
+            ("blake2b-256", &spec.blake2b_256, digests.blake2b_256.as_ref()),
+        ] {
             if let Some((got, expected)) = got.zip(expected.as_ref())
                 && !got.eq_ignore_ascii_case(expected)
             {
@@ -199,41 +209,17 @@ impl Taken {
     }
 }
 
+/// Hashes a piece; other tasks get their turn.
+async fn hash(hashes: &mut Hashes, piece: &[u8]) {
+    let mut pieces = piece.chunks(HASHED_AT_ONCE).peekable();
+    while let Some(piece) = pieces.next() {
+        hashes.update(piece);
+        if pieces.peek().is_some() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 fn mismatch(what: &'static str, expected: &dyn ToString, actual: &dyn ToString) -> StorageError {
     StorageError::Mismatch { what, expected: expected.to_string(), actual: actual.to_string() }
-}
-
-struct Hashes {
-    sha256: Sha256,
-    sha512: Option<Sha512>,
-    sha1: Option<Sha1>,
-}
-
-impl Hashes {
-    fn new(spec: &ArtifactSpec) -> Self {
-        let WantedDigests { sha512, sha1 } = spec.digests;
-        Self {
-            sha256: Sha256::new(),
-            sha512: (sha512 || spec.sha512.is_some()).then(Sha512::new),
-            sha1: (sha1 || spec.sha1.is_some()).then(Sha1::new),
-        }
-    }
-
-    fn update(&mut self, piece: &[u8]) {
-        self.sha256.update(piece);
-        if let Some(hash) = &mut self.sha512 {
-            hash.update(piece);
-        }
-        if let Some(hash) = &mut self.sha1 {
-            hash.update(piece);
-        }
-    }
-
-    fn finish(self) -> Digests {
-        Digests {
-            sha256: hex::encode(self.sha256.finalize()),
-            sha512: self.sha512.map(|hash| hex::encode(hash.finalize())),
-            sha1: self.sha1.map(|hash| hex::encode(hash.finalize())),
-        }
-    }
 }

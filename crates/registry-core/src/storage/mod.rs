@@ -9,6 +9,7 @@ mod bucket;
 mod cache;
 mod connect;
 mod data;
+mod digests;
 mod document;
 mod engine;
 mod envelope;
@@ -26,8 +27,9 @@ mod sink;
 mod store;
 mod update;
 
-pub use artifact::{ArtifactSpec, DataRef, Digests, PendingArtifact, WantedDigests};
+pub use artifact::{ArtifactSpec, DataRef, PendingArtifact};
 pub use connect::{Connection, ProcessRole, StorageOptions};
+pub use digests::{Digests, Hashes, WantedDigests};
 pub use document::{Document, Draft, Revision, UnknownFields, Versioned};
 pub use error::{StorageError, UpdateError};
 pub use key::{Key, KeyBuilder, decode_segment};

@@ -11,8 +11,8 @@ use futures_util::{TryStreamExt, stream};
 use object_store::ObjectMeta;
 
 use super::{
-    ArtifactSpec, DataRef, Document, Draft, Key, KeyBuilder, PendingArtifact, PresignRequest, PresignedUrl,
-    Revision, SegmentWriter, StorageError, UpdateError, Versioned,
+    ArtifactSpec, DataRef, Digests, Document, Draft, Key, KeyBuilder, PendingArtifact, PresignRequest,
+    PresignedUrl, Revision, SegmentWriter, StorageError, UpdateError, Versioned, WantedDigests,
     cache::State,
     engine::{Engine, Place, Trust, WriteError, path, storage_error},
     envelope::OperationId,
@@ -347,6 +347,15 @@ impl Store {
         let Some(presigner) = &self.engine.presigner else { return Ok(None) };
         let object = PresignRequest::new(&data.key, valid, content_type);
         presigner.presign(&object).await.map(Some)
+    }
+
+    /// Reads data objects (several in order are one content) and hashes them again: their size and digests.
+    pub async fn hash_artifact(
+        &self,
+        parts: &[DataRef],
+        wanted: WantedDigests,
+    ) -> Result<(u64, Digests), StorageError> {
+        self.engine.hash_data(parts, wanted).await
     }
 
     // ----- listing and collecting

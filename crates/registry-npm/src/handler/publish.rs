@@ -304,7 +304,7 @@ async fn store_tarball(
             let packages = call.registry.packages();
             let key = packages.file_key(name, &name.tarball(wanted.version.as_str()));
             let spec = ArtifactSpec {
-                digests: WantedDigests { sha512: true, sha1: true },
+                digests: WantedDigests { sha512: true, sha1: true, ..WantedDigests::default() },
                 length: Some(bytes.len() as u64),
                 sha512: sha512.clone(),
                 sha1: shasum.clone(),

@@ -230,7 +230,7 @@ impl Intake {
             receiver.recv().await.map(|piece| (piece, receiver))
         });
         let spec = ArtifactSpec {
-            digests: WantedDigests { sha512: true, sha1: true },
+            digests: WantedDigests { sha512: true, sha1: true, ..WantedDigests::default() },
             max_bytes: Some(call.registry.config().max_tarball_bytes),
             ..ArtifactSpec::default()
         };

@@ -8,8 +8,10 @@ use super::{Bench, Ledger, keys, ledger_key};
 use crate::{
     Actor, Body, BodyError,
     hooks::Operation,
-    storage::{ArtifactSpec, DataRef, Draft, Key, StorageError, Store, UpdateError, WantedDigests},
+    storage::{ArtifactSpec, DataRef, Digests, Draft, Key, StorageError, Store, UpdateError, WantedDigests},
 };
+
+const ALL_DIGESTS: WantedDigests = WantedDigests { sha512: true, sha1: true, md5: true, blake2b_256: true };
 
 fn data_key(store: &Store) -> Key {
     store.key().fixed("packages").segment("lib").fixed("-").segment("lib-1.0.0.tgz").build()
@@ -46,9 +48,11 @@ pub(super) async fn bytes_go_in_and_out(bench: Bench) {
     for length in [0, 1, 4096, 256 * 1024, 1024 * 1024 - 1, 1024 * 1024, 1024 * 1024 + 1, 5_000_000] {
         let bytes = content(length);
         let spec = ArtifactSpec {
-            digests: WantedDigests { sha512: true, sha1: true },
+            digests: ALL_DIGESTS,
             length: Some(length as u64),
             sha256: Some(hex::encode(Sha256::digest(&bytes))),
+            md5: Some(hex::encode_upper(md5::Md5::digest(&bytes))),
+            blake2b_256: Some(hex::encode(blake2::Blake2b256::digest(&bytes))),
             ..ArtifactSpec::default()
         };
         let streamed =
@@ -57,7 +61,11 @@ pub(super) async fn bytes_go_in_and_out(bench: Bench) {
         assert_eq!(streamed.digests(), whole.digests());
         assert_eq!(whole.digests().sha1.as_ref().unwrap(), &hex::encode(sha1::Sha1::digest(&bytes)));
         assert_eq!(whole.digests().sha512.as_ref().unwrap(), &hex::encode(sha2::Sha512::digest(&bytes)));
+        assert_eq!(whole.digests(), &Digests::of(&bytes, ALL_DIGESTS));
+        let digests = whole.digests().clone();
         let (streamed, whole) = (streamed.keep(), whole.keep());
+        let again = store.hash_artifact(std::slice::from_ref(&whole), ALL_DIGESTS).await.unwrap();
+        assert_eq!(again, (length as u64, digests));
         assert_ne!(streamed.key, whole.key);
         for data in [streamed, whole] {
             assert_eq!(data.size, length as u64);
@@ -86,6 +94,8 @@ pub(super) async fn wrong_bytes_leave_nothing(bench: Bench) {
             (ArtifactSpec { sha256: Some(other.clone()), ..exact.clone() }, "sha256"),
             (ArtifactSpec { sha1: Some(other.clone()), ..exact.clone() }, "sha1"),
             (ArtifactSpec { sha512: Some(other.clone()), ..exact.clone() }, "sha512"),
+            (ArtifactSpec { md5: Some(other.clone()), ..exact.clone() }, "md5"),
+            (ArtifactSpec { blake2b_256: Some(other.clone()), ..exact.clone() }, "blake2b-256"),
             (ArtifactSpec { length: Some(length as u64 + 1), ..exact.clone() }, "length"),
             (ArtifactSpec { length: Some(limit), ..exact.clone() }, "length"),
             (ArtifactSpec { max_bytes: Some(limit), ..exact.clone() }, "limit"),

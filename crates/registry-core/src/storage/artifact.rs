@@ -80,6 +80,11 @@ impl PendingArtifact {
         &self.digests
     }
 
+    /// The bytes as they would be named: to look at them before the commit. They go with `self`.
+    pub fn data(&self) -> &DataRef {
+        &self.data
+    }
+
     /// Leaves the bytes to the caller: they stay, whether a document names them or not. For what is named by
     /// [`crate::storage::Store::update`]; where nothing comes to name them, garbage collection has to find them.
     pub fn keep(mut self) -> DataRef {

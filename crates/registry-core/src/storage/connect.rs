@@ -4,6 +4,7 @@ use std::{path::Path as FilePath, sync::Arc, time::Duration};
 
 use object_store::{ObjectStore, memory::InMemory};
 use secrecy::SecretString;
+use tokio::sync::Semaphore;
 
 use super::{
     Cloud, Presigner, Storage, StorageError, StorageLocation, bucket,
@@ -18,6 +19,9 @@ use super::{
 };
 use crate::hooks::Hooks;
 
+/// How many inspections of artefacts ([`super::Store::inspect`]) run at once in a storage. Each may hold 6 MiB of blocks from a
+/// bucket and keep a processor busy.
+const INSPECTIONS: usize = 4;
 const DEFAULT_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How a storage behaves.
@@ -178,6 +182,7 @@ impl Storage {
                 queues: Queues::default(),
                 hooks,
                 tasks: Tasks::default(),
+                inspections: Arc::new(Semaphore::new(INSPECTIONS)),
             }),
         }
     }

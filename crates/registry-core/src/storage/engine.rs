@@ -12,7 +12,10 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 use object_store::{GetOptions, ObjectStore, PutMode, PutOptions, PutPayload, UpdateVersion, path::Path};
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::Instant,
+};
 
 use super::{
     Document, Key, Presigner, StorageError,
@@ -41,6 +44,8 @@ pub(crate) struct Engine {
     pub(crate) queues: Queues,
     pub(crate) hooks: Hooks,
     pub(crate) tasks: Tasks,
+    /// Who may look into artefacts now.
+    pub(crate) inspections: Arc<Semaphore>,
 }
 
 /// Where the storage lies, as far as it matters to documents.

@@ -11,8 +11,9 @@ use futures_util::{TryStreamExt, stream};
 use object_store::ObjectMeta;
 
 use super::{
-    ArtifactSpec, DataRef, Digests, Document, Draft, Key, KeyBuilder, PendingArtifact, PresignRequest,
-    PresignedUrl, Revision, SegmentWriter, StorageError, UpdateError, Versioned, WantedDigests,
+    ArtifactReader, ArtifactSpec, DataRef, Digests, Document, Draft, Key, KeyBuilder, PendingArtifact,
+    PresignRequest, PresignedUrl, Revision, SegmentWriter, StorageError, UpdateError, Versioned,
+    WantedDigests,
     cache::State,
     engine::{Engine, Place, Trust, WriteError, path, storage_error},
     envelope::OperationId,
@@ -347,6 +348,33 @@ impl Store {
         let Some(presigner) = &self.engine.presigner else { return Ok(None) };
         let object = PresignRequest::new(&data.key, valid, content_type);
         presigner.presign(&object).await.map(Some)
+    }
+
+    /// Runs code that blocks on stored bytes, on a thread made for that: it reads and seeks as in a file, before a document names
+    /// the bytes ([`PendingArtifact::data`]) or after. Four run at once; the others wait.
+    ///
+    /// A failure of the store is the result, whatever `look` made of it. When the caller goes away, `look` still runs to
+    /// its end: what it does must have limits.
+    pub async fn inspect<T: Send + 'static>(
+        &self,
+        parts: &[DataRef],
+        look: impl FnOnce(&mut ArtifactReader) -> T + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let Some(key) = parts.first().map(|part| part.key.clone()) else {
+            return Err(StorageError::Missing { key: self.root.to_string() });
+        };
+        let failed = |error: &dyn std::fmt::Display| super::engine::unavailable(&key, error.to_string());
+        let permit = Arc::clone(&self.engine.inspections).acquire_owned().await;
+        let permit = permit.map_err(|error| failed(&error))?;
+        let (engine, parts, runtime) =
+            (Arc::clone(&self.engine), parts.to_vec(), tokio::runtime::Handle::current());
+        let looked = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let mut reader = ArtifactReader::open(&engine, parts, runtime)?;
+            let result = look(&mut reader);
+            reader.take_failure().map_or(Ok(result), Err)
+        });
+        looked.await.map_err(|error| failed(&error))?
     }
 
     /// Reads data objects (several in order are one content) and hashes them again: their size and digests.

@@ -52,6 +52,8 @@ use self::{
     pending::Pending,
 };
 
+pub(crate) use self::read::OpenedFile;
+
 /// Marks a put or an upload of immutable data under a name that no other writer can choose. The file is
 /// written where it stays, so an interrupted write leaves a part of it there; nothing may name it yet.
 #[derive(Clone, Copy, Debug)]

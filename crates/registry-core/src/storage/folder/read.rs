@@ -65,6 +65,33 @@ pub(super) async fn get_ranges(
     store.read(location, read).await?
 }
 
+/// A file of the store that code which blocks reads by itself.
+#[derive(Debug)]
+pub(crate) struct OpenedFile {
+    file: Box<dyn OpenFile>,
+    size: u64,
+}
+
+impl OpenedFile {
+    /// Its size in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Fills as much of `buffer` as the file holds from `offset` on. Blocks.
+    pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+}
+
+impl FolderStore {
+    /// Opens a file to read at will. Blocks.
+    pub(crate) fn open_file(&self, location: &Path) -> object_store::Result<OpenedFile> {
+        let opened = open(&self.inner, location, &GetOptions::default().with_head(true))?;
+        Ok(OpenedFile { file: opened.file, size: opened.meta.size })
+    }
+}
+
 struct Opened {
     file: Box<dyn OpenFile>,
     meta: ObjectMeta,

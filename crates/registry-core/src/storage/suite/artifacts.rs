@@ -1,5 +1,7 @@
 //! Checks of artefacts.
 
+use std::io::{Read, Seek, SeekFrom};
+
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
@@ -183,4 +185,47 @@ pub(super) async fn parts_read_as_one(bench: Bench) {
     let wrong = DataRef { size: 10, ..parts[0].clone() };
     let damaged = store.read_artifact(&[wrong], None).await.unwrap_err();
     assert!(matches!(damaged, StorageError::Damaged { .. }), "{damaged}");
+}
+
+pub(super) async fn what_is_stored_can_be_looked_into(bench: Bench) {
+    let store = bench.store();
+    let bytes = content(3_000_000);
+    let spec = ArtifactSpec::default();
+    let pending = store.write_artifact(&data_key(&store), in_pieces(&bytes, 65_536), spec).await.unwrap();
+    let spec = ArtifactSpec::default();
+    let first = store.write_artifact_bytes(&data_key(&store), bytes.slice(..10), spec).await.unwrap();
+    let parts = [first.data().clone(), pending.data().clone()];
+    let whole: Bytes = [&bytes[..10], &bytes[..]].concat().into();
+    let want = whole.clone();
+    let read = store
+        .inspect(&parts, move |reader| {
+            assert_eq!(reader.length(), want.len() as u64);
+            let mut tail = Vec::new();
+            reader.seek(SeekFrom::End(-22)).unwrap();
+            reader.read_to_end(&mut tail).unwrap();
+            assert!(tail == want[want.len() - 22..]);
+            let mut piece = [0; 100];
+            for at in [0, 5, 1_234_567, 262_130, 2_999_900] {
+                reader.seek(SeekFrom::Start(at as u64)).unwrap();
+                reader.read_exact(&mut piece).unwrap();
+                assert!(piece == want[at..at + 100], "at {at}");
+            }
+            assert!(reader.seek(SeekFrom::Current(i64::MIN)).is_err());
+            reader.seek(SeekFrom::Start(u64::MAX)).unwrap();
+            assert_eq!(reader.read(&mut piece).unwrap(), 0);
+            reader.rewind().unwrap();
+            let mut all = Vec::new();
+            reader.read_to_end(&mut all).unwrap();
+            all
+        })
+        .await
+        .unwrap();
+    assert!(read == whole);
+    store.remove(&parts[1].key).await.unwrap();
+    let gone = store.inspect(&parts[1..], |reader| reader.read(&mut [0]).is_err()).await.unwrap_err();
+    assert!(matches!(gone, StorageError::Missing { .. }), "{gone}");
+    let wrong = DataRef { size: 11, ..parts[0].clone() };
+    let damaged = store.inspect(&[wrong], |reader| reader.read(&mut [0]).is_err()).await.unwrap_err();
+    assert!(matches!(damaged, StorageError::Damaged { .. }), "{damaged}");
+    drop((first, pending));
 }

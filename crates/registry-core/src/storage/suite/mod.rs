@@ -139,6 +139,7 @@ on_every_storage! {
     artifacts::wrong_bytes_leave_nothing,
     artifacts::bytes_share_the_fate_of_their_commit,
     artifacts::parts_read_as_one,
+    artifacts::what_is_stored_can_be_looked_into,
 }
 
 async fn keys(storage: &Storage, store: &Store) -> Vec<String> {

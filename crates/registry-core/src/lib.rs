@@ -8,6 +8,8 @@
 //! Nothing here opens a socket: a request comes in as [`Request`], an answer leaves as [`Response`].
 
 pub mod actor;
+#[cfg(feature = "archive-tar")]
+pub mod archive;
 pub mod auth;
 pub mod body;
 pub mod catalog;

@@ -8,7 +8,7 @@
 //! Nothing here opens a socket: a request comes in as [`Request`], an answer leaves as [`Response`].
 
 pub mod actor;
-#[cfg(feature = "archive-tar")]
+#[cfg(any(feature = "archive-tar", feature = "archive-zip"))]
 pub mod archive;
 pub mod auth;
 pub mod body;

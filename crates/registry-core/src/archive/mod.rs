@@ -8,6 +8,8 @@ mod links;
 mod name;
 #[cfg(feature = "archive-tar")]
 pub mod tar;
+#[cfg(feature = "archive-zip")]
+pub mod zip;
 
 use std::sync::Arc;
 

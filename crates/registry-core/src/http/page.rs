@@ -12,7 +12,8 @@ pub fn protect_page(headers: &mut HeaderMap, policy: HeaderValue) {
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
 }
 
-/// A text as it stands in HTML, between tags or in a quoted attribute.
+/// A text as it stands in HTML and in XML, between tags or in a quoted attribute. What XML cannot hold, control characters
+/// above all, becomes U+FFFD.
 pub fn escape_html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -22,6 +23,8 @@ pub fn escape_html(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
+            '\t' | '\n' | '\r' => out.push(c),
+            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }
@@ -35,6 +38,7 @@ mod tests {
     #[test]
     fn nothing_breaks_out_of_a_page() {
         assert_eq!(escape_html("<a href=\"x\" b='y'>&ü"), "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp;ü");
+        assert_eq!(escape_html("a\0b\u{1b}c\r\n\td\u{ffff}"), "a\u{fffd}b\u{fffd}c\r\n\td\u{fffd}");
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod accept;
 mod answer;
 mod artifact;
 mod etag;
+#[cfg(feature = "form")]
+pub mod form;
 mod limit;
 mod multipart;
 mod page;

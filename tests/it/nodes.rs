@@ -1,7 +1,7 @@
 //! Several servers on one bucket. `TEST_S3_ENDPOINT`, `TEST_S3_BUCKET`, `TEST_S3_ACCESS_KEY_ID` and
 //! `TEST_S3_SECRET_ACCESS_KEY` say where; the feature `test-s3` asks for these tests.
 
-use std::env;
+use std::{env, sync::Arc};
 
 use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
@@ -134,6 +134,8 @@ async fn a_node_that_is_killed_takes_nothing_with_it() -> Result<()> {
     let mut seed = Seed::of("nodes, killed");
     let first = nodes.servers.remove(0);
     let client = first.client(&nodes.token);
+    let acknowledged = Arc::new(tokio::sync::Semaphore::new(0));
+    let count = Arc::clone(&acknowledged);
     let task = tokio::spawn(async move {
         let mut told = Vec::new();
         for at in 0.. {
@@ -142,13 +144,18 @@ async fn a_node_that_is_killed_takes_nothing_with_it() -> Result<()> {
                 Ok(answer) => {
                     answer.expect(201)?;
                     told.push(publish);
+                    count.add_permits(1);
                 }
                 Err(_) => break,
             }
         }
         anyhow::Ok(told)
     });
-    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    // In the middle of the next one.
+    let some =
+        tokio::time::timeout(std::time::Duration::from_mins(1), acknowledged.acquire_many(4)).await??;
+    some.forget();
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     first.kill()?;
     let told = task.await??;
     assert!(!told.is_empty(), "nothing was published before the kill");

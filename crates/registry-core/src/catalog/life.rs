@@ -124,8 +124,8 @@ impl Keeper {
             Ok(()) if !stored.rescan_wanted.load(Ordering::Relaxed) => {
                 marker::remove(&stored.store, &stored.node).await
             }
-            // The marker stays: the next start makes the catalog anew.
-            other => other,
+            // The marker stays: the next start, or another server, makes the catalog anew.
+            other => other.and(marker::end(&stored.store, &stored.node).await),
         };
         if let Err(error) = told {
             tracing::warn!(%error, "the catalog could not be written; the next start makes it anew");

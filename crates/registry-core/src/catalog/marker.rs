@@ -17,6 +17,9 @@ const DEAD_AFTER: Duration = Duration::from_mins(5);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Marker {
     beat: DateTime<Utc>,
+    /// Whether the server ended in order, though not everything that it knew could be written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    ended: bool,
     #[serde(flatten)]
     unknown: UnknownFields,
 }
@@ -36,7 +39,9 @@ fn key(store: &Store, node: &str) -> Key {
 /// Says that the server lives.
 pub(super) async fn write(store: &Store, node: &str, now: DateTime<Utc>) -> Result<(), StorageError> {
     let change = move |draft: &mut Draft<Marker>| {
-        draft.edit_or_insert_with(|| Marker { beat: now, unknown: UnknownFields::default() }).beat = now;
+        let new = || Marker { beat: now, ended: false, unknown: UnknownFields::default() };
+        let marker = draft.edit_or_insert_with(new);
+        (marker.beat, marker.ended) = (now, false);
         Ok::<_, StorageError>(())
     };
     store.update(&key(store, node), change).await.map(|_| ()).map_err(UpdateError::merge::<StorageError>)
@@ -47,7 +52,18 @@ pub(super) async fn remove(store: &Store, node: &str) -> Result<(), StorageError
     store.remove(&key(store, node)).await
 }
 
-/// The markers of other servers that crashed.
+/// Says that the server ended, but that its changes may be missing from the catalog.
+pub(super) async fn end(store: &Store, node: &str) -> Result<(), StorageError> {
+    let change = |draft: &mut Draft<Marker>| {
+        if let Some(marker) = draft.edit() {
+            marker.ended = true;
+        }
+        Ok::<_, StorageError>(())
+    };
+    store.update(&key(store, node), change).await.map(|_| ()).map_err(UpdateError::merge::<StorageError>)
+}
+
+/// The markers of other servers that crashed, or ended without having written everything.
 pub(super) async fn dead(
     store: &Store,
     node: &str,
@@ -80,9 +96,9 @@ pub(super) async fn any_live(store: &Store, now: DateTime<Utc>) -> Result<bool, 
     Ok(false)
 }
 
-/// Whether a server said nothing for so long that it counts as crashed.
+/// Whether a server ended, or said nothing for so long that it counts as crashed.
 fn is_silent(marker: &Marker, now: DateTime<Utc>) -> bool {
-    (now - marker.beat).to_std().is_ok_and(|silent| silent >= DEAD_AFTER)
+    marker.ended || (now - marker.beat).to_std().is_ok_and(|silent| silent >= DEAD_AFTER)
 }
 
 #[cfg(test)]
@@ -106,5 +122,12 @@ mod tests {
         remove(&store, "two").await.unwrap();
         assert!(any_live(&store, later(4)).await.unwrap());
         assert!(!any_live(&store, later(5)).await.unwrap());
+        // One that ended before its catalog was whole is not at work, and leaves the catalog to others at once.
+        assert!(dead(&store, "two", now, true).await.unwrap().is_empty());
+        end(&store, "one").await.unwrap();
+        assert!(!any_live(&store, now).await.unwrap());
+        assert_eq!(dead(&store, "two", now, true).await.unwrap(), [key(&store, "one")]);
+        write(&store, "one", now).await.unwrap();
+        assert!(any_live(&store, now).await.unwrap());
     }
 }

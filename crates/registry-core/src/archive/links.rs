@@ -58,6 +58,7 @@ impl Links {
     }
 
     /// Says what is wrong with a hard link to this path.
+    #[cfg(feature = "archive-tar")]
     pub(super) fn hard(&self, target: &[u8]) -> Result<(), &'static str> {
         if name::fault(target).is_some() {
             return Err("leaves the archive's folder");

@@ -119,7 +119,7 @@ pub enum TarError {
         limit: u64,
     },
     /// An entry's path or link is not allowed.
-    #[error("the archive's entry {path:?} {what}")]
+    #[error("the archive's entry '{path}' {what}")]
     Entry {
         /// The path, shortened.
         path: String,
@@ -127,7 +127,7 @@ pub enum TarError {
         what: &'static str,
     },
     /// An entry that was to be kept is too large.
-    #[error("the archive's {path:?} is larger than {limit} bytes")]
+    #[error("the archive's '{path}' is larger than {limit} bytes")]
     KeptTooLarge {
         /// The path, shortened.
         path: String,

@@ -106,7 +106,7 @@ pub enum ZipError {
         limit: u64,
     },
     /// An entry is not allowed.
-    #[error("the archive's entry {path:?} {what}")]
+    #[error("the archive's entry '{path}' {what}")]
     Entry {
         /// The path, shortened.
         path: String,
@@ -114,7 +114,7 @@ pub enum ZipError {
         what: &'static str,
     },
     /// An entry that was to be kept is too large.
-    #[error("the archive's {path:?} is larger than {limit} bytes")]
+    #[error("the archive's '{path}' is larger than {limit} bytes")]
     KeptTooLarge {
         /// The path, shortened.
         path: String,

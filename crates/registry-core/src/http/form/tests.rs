@@ -1,9 +1,14 @@
 use std::io;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use md5::Digest as _;
 use proptest::prelude::*;
 
 use super::*;
+use crate::{
+    Instance, Protocol,
+    storage::{ArtifactSpec, Storage, StorageOptions},
+};
 
 const LIMITS: FormLimits = FormLimits { parts: 5, field_bytes: 100, header_bytes: 300 };
 
@@ -185,6 +190,32 @@ async fn a_text_has_to_be_one_and_a_stream_is_for_its_part_only() {
     assert!(matches!(read(Body::from_stream(broken)).await, Err(FormError::Body(_))));
     let rest = new().into_body();
     assert_eq!(rest.into_data_stream().map_ok(|piece| piece.to_vec()).try_concat().await.unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn a_file_goes_to_the_store_while_it_arrives() {
+    const PIECES: usize = 200;
+    let piece = Bytes::from(b"\r\n--X\r--XX-\r\n".repeat(2000));
+    let whole = piece.repeat(PIECES);
+    let head = b"--XX\r\nContent-Disposition: form-data; name=content; filename=a.whl\r\n\r\n".as_slice();
+    let tail =
+        b"\r\n--XX\r\nContent-Disposition: form-data; name=attestations\r\n\r\n[]\r\n--XX--".as_slice();
+    let pieces = stream::iter([Bytes::from_static(head)])
+        .chain(stream::iter(std::iter::repeat_n(piece, PIECES)))
+        .chain(stream::iter([Bytes::from_static(tail)]))
+        .map(Ok::<_, io::Error>);
+    let boundary = headers("multipart/form-data; boundary=XX");
+    let mut form = Form::new(&boundary, Body::from_stream(pieces), LIMITS).unwrap();
+    assert_eq!(form.next().await.unwrap().unwrap().name, "content");
+    let storage = Storage::memory(StorageOptions::default());
+    let store = storage.store(&Instance::new(Protocol::Pypi.into(), Protocol::Pypi, Vec::new()));
+    let key = store.key().fixed("a.whl").build();
+    let spec = ArtifactSpec { md5: Some(hex::encode(md5::Md5::digest(&whole))), ..ArtifactSpec::default() };
+    let stored = store.write_artifact(&key, form.file(), spec).await.unwrap();
+    assert_eq!(stored.size(), whole.len() as u64);
+    assert_eq!(form.next().await.unwrap().unwrap().name, "attestations");
+    assert_eq!(form.text().await.unwrap(), "[]");
+    assert_eq!(form.next().await.unwrap(), None);
 }
 
 #[test]

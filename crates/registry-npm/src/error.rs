@@ -140,23 +140,8 @@ impl Error {
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Auth(error) => match error {
-                AuthError::Address | AuthError::Missing | AuthError::Invalid(_) => StatusCode::UNAUTHORIZED,
-                AuthError::Forbidden(_) => StatusCode::FORBIDDEN,
-                AuthError::Rejected(_) => StatusCode::BAD_REQUEST,
-                AuthError::NotFound(_) | AuthError::Unsupported(_) => StatusCode::NOT_FOUND,
-                AuthError::Exists(_) => StatusCode::CONFLICT,
-                AuthError::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
-                AuthError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
-                _ => StatusCode::SERVICE_UNAVAILABLE,
-            },
-            Self::Storage(error) => match error {
-                StorageError::Unavailable { .. } | StorageError::Contended { .. } => {
-                    StatusCode::SERVICE_UNAVAILABLE
-                }
-                StorageError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
-                _ => StatusCode::INTERNAL_SERVER_ERROR,
-            },
+            Self::Auth(error) => error.status(),
+            Self::Storage(error) => error.status(),
         }
     }
 
@@ -168,13 +153,8 @@ impl Error {
                 "authentication is required: log in (npm login) or set a token for this registry in .npmrc"
                     .to_owned()
             }
-            Self::Auth(AuthError::Forbidden(_)) => "you do not have permission to do this".to_owned(),
-            Self::Storage(StorageError::Full { .. }) | Self::Auth(AuthError::Full(_)) => {
-                "the registry's store is full".to_owned()
-            }
-            Self::Storage(_) if status == StatusCode::SERVICE_UNAVAILABLE => {
-                "the registry's store does not answer: try again later".to_owned()
-            }
+            Self::Auth(error) => error.client_text(),
+            Self::Storage(error) => error.client_text(),
             other => other.to_string(),
         };
         let mut body = json!({"error": text, "message": text});

@@ -1,12 +1,12 @@
 //! What can go wrong, and how OCI clients are told (sheet section 5).
 
-use std::{error::Error as _, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use registry_core::{
-    Body, Response,
+    Body, Protocol, Response,
     auth::AuthError,
-    http::ReadBodyError,
+    http::{ReadBodyError, log_failure},
     storage::{StorageError, UpdateError},
 };
 use serde_json::{Value, json};
@@ -195,34 +195,15 @@ impl Error {
             Self::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Auth(AuthError::Full(_)) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Auth(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Storage(error) => match error {
-                StorageError::Denied(_) => StatusCode::FORBIDDEN,
-                StorageError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-                StorageError::Mismatch { .. } | StorageError::Body(_) => StatusCode::BAD_REQUEST,
-                StorageError::Unavailable { .. } | StorageError::Contended { .. } => {
-                    StatusCode::SERVICE_UNAVAILABLE
-                }
-                StorageError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
-                _ => StatusCode::INTERNAL_SERVER_ERROR,
-            },
+            Self::Storage(error) => error.status(),
         }
     }
 
     /// What the client reads: never a key or another detail of the store.
     fn message(&self) -> String {
         match self {
-            Self::Storage(error) => match error {
-                StorageError::Denied(denied) => denied.reason.clone(),
-                StorageError::TooLarge { .. } | StorageError::Mismatch { .. } | StorageError::Body(_) => {
-                    error.to_string()
-                }
-                StorageError::Full { .. } => "the registry's store is full".to_owned(),
-                StorageError::Unavailable { .. } | StorageError::Contended { .. } => {
-                    "the registry's store is not available now: try again later".to_owned()
-                }
-                _ => "something went wrong in the registry".to_owned(),
-            },
-            Self::Auth(AuthError::Full(_)) => "the registry's store is full".to_owned(),
+            Self::Storage(error) => error.client_text(),
+            Self::Auth(error @ AuthError::Full(_)) => error.client_text(),
             other => other.to_string(),
         }
     }
@@ -243,9 +224,7 @@ impl Error {
     /// The answer. `head`: the request's method has no body in its answer.
     pub(crate) fn render(&self, head: bool) -> Response {
         let status = self.status();
-        if status.is_server_error() {
-            tracing::warn!(status = status.as_u16(), error = %Chain(self), "the registry could not do what it was asked");
-        }
+        log_failure(Protocol::Oci, status, self);
         let body = self.body();
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
@@ -294,21 +273,6 @@ impl Error {
             _ => vec![one(self.detail())],
         };
         json!({ "errors": errors }).to_string().into_bytes()
-    }
-}
-
-/// An error with its causes, for the log.
-struct Chain<'a>(&'a Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)?;
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            write!(f, ": {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
     }
 }
 

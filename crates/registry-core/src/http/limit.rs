@@ -1,6 +1,9 @@
 //! Reading a document's body whole, under a limit.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -10,6 +13,29 @@ use crate::{Body, BodyError};
 
 /// No buffer is made larger than this on a mere announcement.
 const MAX_RESERVED: u64 = 1 << 20;
+
+/// A body that was refused unread is still read up to this size, so that its sender reads the answer instead of a
+/// broken connection.
+const DRAIN_BYTES: usize = 32 << 20;
+
+/// How long that may take.
+const DRAIN_TIME: Duration = Duration::from_secs(20);
+
+/// Reads what is left of a body and forgets it, up to 32 MiB and for 20 seconds, before a refusal is answered.
+pub async fn drain_body(body: Body) {
+    let mut pieces = body.into_data_stream();
+    let reading = async {
+        let mut seen = 0_usize;
+        while let Some(Ok(piece)) = pieces.next().await {
+            seen = seen.saturating_add(piece.len());
+            if seen > DRAIN_BYTES {
+                break;
+            }
+        }
+    };
+    // Whether it ended or ran out of time, the answer follows.
+    let _ended = tokio::time::timeout(DRAIN_TIME, reading).await;
+}
 
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -178,6 +204,15 @@ mod tests {
         // What is announced is only a hint.
         announced.insert(header::CONTENT_LENGTH, "1".parse().unwrap());
         assert!(read_body(&announced, in_pieces(b"abcd", 1), 3).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endless_or_a_stuck_body_is_drained_no_longer() {
+        let endless = futures_util::stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from(vec![0; 65_536])));
+        drain_body(Body::from_stream(endless)).await;
+        let before = tokio::time::Instant::now();
+        drain_body(Body::from_stream(futures_util::stream::pending::<Result<Bytes, io::Error>>())).await;
+        assert!(before.elapsed() >= DRAIN_TIME);
     }
 
     #[tokio::test]

@@ -1,14 +1,13 @@
 //! One request on its way: who asks, what they may do, where clients reach us, and the body.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use http::{StatusCode, request::Parts};
 use registry_core::{
     Actor, Body, PackageRegistry as _, Response,
     auth::{Action, AuthError},
-    http::{ReadBodyError, read_body},
+    http::{ReadBodyError, drain_body, read_body},
     storage::{StorageError, Versioned},
 };
 use serde::de::DeserializeOwned;
@@ -25,13 +24,6 @@ use crate::{
 
 /// The largest body of a request that is not about a package's document.
 const SMALL_BODY: u64 = 64 << 10;
-
-/// A body that was refused unread is still read up to this size, so that its sender reads the answer instead of a
-/// broken connection.
-const DRAIN_BYTES: usize = 32 << 20;
-
-/// How long that may take.
-const DRAIN_TIME: Duration = Duration::from_secs(20);
 
 /// A request.
 #[derive(Debug)]
@@ -177,25 +169,9 @@ impl<'r> Call<'r> {
     /// Reads a body that nobody wanted.
     pub(crate) async fn drain(&mut self) {
         if let Some(body) = self.body.get_mut().take() {
-            drain(body).await;
+            drain_body(body).await;
         }
     }
-}
-
-/// Reads what is left of a body and forgets it, up to a limit.
-pub(crate) async fn drain(body: Body) {
-    let mut pieces = body.into_data_stream();
-    let reading = async {
-        let mut seen = 0;
-        while let Some(Ok(piece)) = pieces.next().await {
-            seen += piece.len();
-            if seen > DRAIN_BYTES {
-                break;
-            }
-        }
-    };
-    // Whether it ended or ran out of time, the answer follows.
-    let _ended = tokio::time::timeout(DRAIN_TIME, reading).await;
 }
 
 /// A restricted package is for users, whatever the anonymous actor may read.

@@ -16,8 +16,11 @@ mod tags;
 mod tokens;
 mod weblogin;
 
-use http::{Method, StatusCode, header};
-use registry_core::{Body, PackageRegistry as _, Request, Response};
+use http::{Method, StatusCode};
+use registry_core::{
+    PackageRegistry as _, Protocol, Request, Response,
+    http::{log_failure, without_body},
+};
 use serde_json::json;
 
 use self::{call::Call, route::Route};
@@ -39,17 +42,16 @@ pub(crate) async fn handle(registry: &NpmRegistry, request: Request) -> Response
         let base = instance.base_paths.first().map_or("", |base| base.as_str());
         (base.to_owned(), path.to_owned())
     };
-    let head = parts.method == Method::HEAD;
     let mut call = Call::new(registry, parts, body, &base_path);
     let response = match dispatch(&mut call, &below).await {
         Ok(response) => response,
         Err(error) => {
             call.drain().await;
-            log(&error);
+            log_failure(Protocol::Npm, error.status(), &error);
             error.render()
         }
     };
-    if head { without_body(response) } else { response }
+    without_body(&call.parts, response)
 }
 
 async fn dispatch(call: &mut Call<'_>, path: &str) -> Result<Response, Error> {
@@ -142,29 +144,4 @@ fn publishable(text: &str) -> Result<PackageName, Error> {
 
 fn root(call: &Call<'_>) -> Response {
     json_response(StatusCode::OK, &json!({"registry": call.urls().base, "protocol": "npm"}))
-}
-
-/// An answer to HEAD: the headers of the answer to GET.
-fn without_body(response: Response) -> Response {
-    let (mut parts, body) = response.into_parts();
-    if !parts.headers.contains_key(header::CONTENT_LENGTH)
-        && let Some(length) = body.known_length()
-    {
-        parts.headers.insert(header::CONTENT_LENGTH, length.into());
-    }
-    Response::from_parts(parts, Body::empty())
-}
-
-/// Failures that a person must look at; a client's mistake is in the access log.
-fn log(error: &Error) {
-    if error.status().is_server_error() {
-        let mut chain = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            chain.push_str(": ");
-            chain.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        tracing::error!(error = chain, "an npm request failed");
-    }
 }

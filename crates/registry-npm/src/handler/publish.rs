@@ -9,11 +9,12 @@ use registry_core::{
     Actor, Response,
     auth::{Action, AuthError},
     hooks::Operation,
+    http::{drain_body, read_body},
     storage::{ArtifactSpec, Digests, PendingArtifact, StorageError, UnknownFields, WantedDigests},
 };
 
 use super::{
-    call::{Call, done, drain, forbidden},
+    call::{Call, done, forbidden},
     edit,
     receive::{Received, ReceivedBundle, ReceivedTarball, TarballBytes, receive},
 };
@@ -70,10 +71,10 @@ async fn put_without_right(
     }
     let body = call.take_body();
     if body.known_length().is_some_and(|length| length > STAR_BYTES) {
-        drain(body).await;
+        drain_body(body).await;
         return Err(refused());
     }
-    let bytes = registry_core::http::read_body(&call.parts.headers, body, STAR_BYTES).await?;
+    let bytes = read_body(&call.parts.headers, body, STAR_BYTES).await?;
     let document: PutDocument<'_> = parse(&bytes, name)?;
     let only_stars = document.users.is_some()
         && document.attachments.as_ref().is_none_or(IndexMap::is_empty)

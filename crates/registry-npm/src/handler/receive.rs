@@ -11,12 +11,12 @@ use futures_util::{Stream, StreamExt, future};
 use http::header;
 use registry_core::{
     Body, BodyError,
-    http::ReadBodyError,
+    http::{ReadBodyError, drain_body},
     storage::{ArtifactSpec, PendingArtifact, WantedDigests},
 };
 use tokio::sync::mpsc;
 
-use super::call::{Call, drain};
+use super::call::Call;
 use crate::{
     error::Error,
     names::PackageName,
@@ -92,7 +92,7 @@ pub(crate) async fn receive(call: &mut Call<'_>, name: &PackageName) -> Result<R
     let result = intake.run(call, name, &mut pieces).await;
     if result.is_err() {
         // Whoever still sends should read the answer.
-        drain(Body::from_stream(pieces)).await;
+        drain_body(Body::from_stream(pieces)).await;
     }
     result
 }

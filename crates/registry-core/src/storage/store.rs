@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::{TryStreamExt, stream};
 use object_store::ObjectMeta;
 
@@ -86,6 +87,13 @@ pub struct ListEntry {
     pub size: u64,
     /// When it was last written.
     pub modified: SystemTime,
+}
+
+impl ListEntry {
+    /// How long ago it was last written; nothing where that is yet to come.
+    pub fn age(&self, now: DateTime<Utc>) -> Duration {
+        SystemTime::from(now).duration_since(self.modified).unwrap_or_default()
+    }
 }
 
 impl Storage {

@@ -1,5 +1,7 @@
 //! Garbage collection and verification: what a protocol is asked to do and how it reports.
 
+mod packages;
+
 use std::{
     sync::{
         Arc,
@@ -15,6 +17,8 @@ use crate::{
     catalog,
     storage::{Storage, StorageError},
 };
+
+pub use self::packages::{PackageDocument, PackageFolders};
 
 /// One run of garbage collection.
 #[derive(Clone, Debug)]

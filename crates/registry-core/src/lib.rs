@@ -13,6 +13,7 @@ pub mod archive;
 pub mod auth;
 pub mod body;
 pub mod catalog;
+pub mod chain;
 pub mod clock;
 pub mod hooks;
 pub mod http;
@@ -25,6 +26,7 @@ pub mod storage;
 
 pub use actor::{Actor, ActorSlot};
 pub use body::{Body, BodyError};
+pub use chain::Chain;
 pub use instance::{BasePath, Instance, InstanceName};
 pub use pattern::Pattern;
 pub use protocol::Protocol;

@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, process::ExitCode};
 
+use smartregistry::core::Chain;
+
 use crate::config::ConfigError;
 
 /// Why a command did not succeed, and the exit code that says so.
@@ -43,33 +45,5 @@ impl Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Failure::new(Chain(&error).to_string())
-    }
-}
-
-/// An error with its causes: `a: b: c`.
-#[derive(Debug)]
-pub(crate) struct Chain<'a>(pub(crate) &'a dyn Error);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut next = self.0.source();
-        while let Some(error) = next {
-            write!(f, ": {error}")?;
-            next = error.source();
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_chain_shows_every_cause_once() {
-        let inner = std::io::Error::other("disk on fire");
-        let error = ConfigError::Read { path: "x.toml".into(), source: inner };
-        assert_eq!(Chain(&error).to_string(), "cannot read the configuration file x.toml: disk on fire");
     }
 }

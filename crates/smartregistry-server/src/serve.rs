@@ -9,14 +9,14 @@ use arc_swap::ArcSwapOption;
 use http::Request;
 use rustls::ServerConfig;
 use secrecy::ExposeSecret;
-use smartregistry::core::{Body, Response};
+use smartregistry::core::{Body, Chain, Response};
 use tokio::{sync::watch, time::timeout};
 
 use self::signals::{Signal, Signals};
 use crate::{
     assemble,
     config::{self, Config, Overrides},
-    exit::{Chain, Failure},
+    exit::Failure,
     front::Front,
     log::{Log, Sink},
     metrics,

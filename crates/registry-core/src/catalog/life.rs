@@ -13,7 +13,7 @@ use super::{
     marker, snapshot,
     writing::SEGMENTS_A_SNAPSHOT,
 };
-use crate::{PackageRegistry, storage::StorageError};
+use crate::{Chain, PackageRegistry, storage::StorageError};
 
 /// How long changes are collected before they are written together.
 const COLLECT: Duration = Duration::from_millis(1500);
@@ -128,7 +128,7 @@ impl Keeper {
             other => other.and(marker::end(&stored.store, &stored.node).await),
         };
         if let Err(error) = told {
-            tracing::warn!(%error, "the catalog could not be written; the next start makes it anew");
+            tracing::warn!(error = %Chain(&error), "the catalog could not be written; the next start makes it anew");
         }
     }
 
@@ -198,7 +198,7 @@ async fn tend(keeper: Weak<Keeper>, news: Arc<Notify>, shared: bool) {
         let Some(stored) = &keeper.stored else { return };
         let outcome = if told { keeper.work(stored).await } else { keeper.beat(stored).await };
         if let Err(error) = outcome {
-            tracing::warn!(%error, "the catalog could not be written; it is tried again");
+            tracing::warn!(error = %Chain(&error), "the catalog could not be written; it is tried again");
             drop(keeper);
             tokio::time::sleep(RETRY).await;
             news.notify_one();

@@ -9,7 +9,7 @@ use super::{
     shelves::Shelves,
     snapshot, stream,
 };
-use crate::storage::StorageError;
+use crate::{Chain, storage::StorageError};
 
 /// How old what is known of the others' changes may be when somebody asks.
 pub(super) const FOLLOW: Duration = Duration::from_millis(2500);
@@ -30,7 +30,7 @@ impl Keeper {
             self.load(stored).await?;
         } else if let Err(error) = self.follow(stored).await {
             // What is known is better than no answer, and the store's failure shows everywhere else.
-            tracing::warn!(%error, "the catalog could not follow other servers' changes");
+            tracing::warn!(error = %Chain(&error), "the catalog could not follow other servers' changes");
         }
         *stored.followed.lock() = Some(began);
         Ok(())
@@ -70,7 +70,7 @@ impl Keeper {
                     // Another node replaced the snapshot meanwhile.
                     Err(StorageError::Missing { .. }) if attempts < 5 => continue,
                     Err(error @ (StorageError::Damaged { .. } | StorageError::Missing { .. })) => {
-                        tracing::error!(%error, "the catalog's snapshot cannot be read; the catalog is made anew");
+                        tracing::error!(error = %Chain(&error), "the catalog's snapshot cannot be read; the catalog is made anew");
                         stored.rescan_wanted.store(true, Ordering::Relaxed);
                         Shelves::after(head.covered.clone())
                     }

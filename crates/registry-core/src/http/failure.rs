@@ -1,10 +1,10 @@
 //! What failures that every protocol knows come to in HTTP. How they are told is each protocol's own.
 
-use std::{error::Error, fmt};
+use std::error::Error;
 
 use http::{HeaderValue, StatusCode};
 
-use crate::{auth::AuthError, storage::StorageError};
+use crate::{Chain, auth::AuthError, storage::StorageError};
 
 impl StorageError {
     /// The status of an answer to a request that failed so.
@@ -64,28 +64,6 @@ impl AuthError {
 
 const STORE_FULL: &str = "the registry's store is full";
 
-/// An error with its causes, `a: b: c`, for the log.
-#[derive(Clone, Copy)]
-pub struct Chain<'e>(pub &'e (dyn Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            write!(f, ": {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 /// Notes a failure that a person must look at: one whose answer is a server's error. A client's mistake is in the access log
 /// already.
 pub fn log_failure(protocol: crate::Protocol, status: StatusCode, error: &(dyn Error + 'static)) {
@@ -134,18 +112,6 @@ mod tests {
         );
         assert!(!AuthError::Forbidden("alice may not".to_owned()).client_text().contains("alice"));
         assert_eq!(AuthError::Missing.status(), 401);
-    }
-
-    #[test]
-    fn causes_are_told_in_order() {
-        let error = AuthError::Unavailable(Box::new(StorageError::Unavailable {
-            key: "k".to_owned(),
-            source: "it is down".into(),
-        }));
-        assert_eq!(
-            Chain(&error).to_string(),
-            "the auth provider is not available: the store is not available at k: it is down"
-        );
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn load_file(file: &str) -> Result<Config, ConfigError> {
 #[track_caller]
 fn refused(file: &str, expect: &str) {
     let error = load_file(file).unwrap_err();
-    let text = crate::exit::Chain(&error).to_string();
+    let text = smartregistry::core::Chain(&error).to_string();
     assert_eq!(text.matches(expect).count(), 1, "{file}\n{text}");
 }
 
@@ -216,7 +216,7 @@ fn errors_name_file_and_line_and_never_show_the_line() {
         "[auth]\njwt_secret = 'hunter2hunter2'",
     ] {
         let error = load_file(file).unwrap_err();
-        assert!(!crate::exit::Chain(&error).to_string().contains("hunter2"), "{error}");
+        assert!(!smartregistry::core::Chain(&error).to_string().contains("hunter2"), "{error}");
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
 }

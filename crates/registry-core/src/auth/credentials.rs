@@ -28,7 +28,7 @@ pub enum Credentials {
         /// The password.
         password: SecretString,
     },
-    /// `Bearer`: a token.
+    /// `Bearer`, or `Token` as some registries tell Cargo users to write it: a token.
     Bearer(SecretString),
     /// The header's value without a scheme (Cargo, RubyGems).
     Plain(SecretString),
@@ -76,7 +76,7 @@ impl Credentials {
         };
         if rest.contains([' ', '\t']) {
             Err(MalformedCredentials)
-        } else if scheme.eq_ignore_ascii_case("bearer") {
+        } else if scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token") {
             Ok(Some(Self::Bearer(rest.into())))
         } else if scheme.eq_ignore_ascii_case("basic") {
             Self::parse_basic(rest)
@@ -133,6 +133,7 @@ mod tests {
             (&["Bearer abc"], "bearer abc"),
             (&["bearer   abc "], "bearer abc"),
             (&["BEARER abc"], "bearer abc"),
+            (&["Token abc"], "bearer abc"),
             (&["Bearer"], "!"),
             (&["Bearer "], "!"),
             (&["Bearer a b"], "!"),

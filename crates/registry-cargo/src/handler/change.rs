@@ -1,0 +1,65 @@
+//! Yanking, its undoing, and deleting.
+
+use http::StatusCode;
+use registry_core::{Response, auth::Action, hooks::Operation};
+use serde_json::json;
+
+use super::call::{Call, json_response};
+use crate::{error::Error, names::CrateName, store::changes, version::Version};
+
+/// `DELETE …/yank` and `PUT …/unyank`, which brings a content type and no body.
+pub(crate) async fn yank(
+    call: &Call<'_>,
+    asked: &CrateName,
+    version: &Version,
+    yanked: bool,
+) -> Result<Response, Error> {
+    let (actor, name) = &call.allow(asked, &[Action::Delete, Action::Write]).await?;
+    let crates = call.registry.crates();
+    let permit = crates
+        .store()
+        .permit_with(|| {
+            crates
+                .store()
+                .event(Operation::Put, &crates.key(name), actor)
+                .package(name.as_str())
+                .version(version.to_string())
+        })
+        .await?;
+    let now = call.registry.services().clock.now();
+    let (krate, wanted) = (name.clone(), version.clone());
+    let change = move |draft: &mut _| changes::yank(draft, &krate, &wanted, yanked, now);
+    let ((), written) = crates.store().commit(&crates.key(name), permit, change).await?;
+    call.tell_catalog(written.as_deref().map(|written| &written.value));
+    Ok(json_response(StatusCode::OK, &json!({"ok": true})))
+}
+
+/// `DELETE …/{crate}` and `DELETE …/{crate}/{version}`.
+pub(crate) async fn delete(
+    call: &Call<'_>,
+    asked: &CrateName,
+    version: Option<&Version>,
+) -> Result<Response, Error> {
+    let (actor, name) = &call.allow(asked, &[Action::Delete]).await?;
+    if !call.registry.config().allow_delete {
+        return Err(Error::Forbidden("this registry does not delete: yank the version".to_owned()));
+    }
+    let crates = call.registry.crates();
+    let permit = crates
+        .store()
+        .permit_with(|| {
+            let event =
+                crates.store().event(Operation::Delete, &crates.key(name), actor).package(name.as_str());
+            match version {
+                Some(version) => event.version(version.to_string()),
+                None => event,
+            }
+        })
+        .await?;
+    let now = call.registry.services().clock.now();
+    let (krate, wanted) = (name.clone(), version.cloned());
+    let change = move |draft: &mut _| changes::delete(draft, &krate, wanted.as_ref(), now);
+    let ((), written) = crates.store().commit(&crates.key(name), permit, change).await?;
+    call.tell_catalog(written.as_deref().map(|written| &written.value));
+    Ok(json_response(StatusCode::OK, &json!({"ok": true})))
+}

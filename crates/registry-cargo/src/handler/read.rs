@@ -1,0 +1,123 @@
+//! What cargo resolves and builds from: `config.json`, index files, `.crate` files.
+
+use std::time::SystemTime;
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use registry_core::{
+    Actor, PackageRegistry as _, Response,
+    auth::{AuthError, AuthRequest, Scope},
+    hooks::Operation,
+    http::{ArtifactResponse, Representation, respond_artifact},
+};
+use serde_json::json;
+
+use super::call::{Call, json_response};
+use crate::{error::Error, names::CrateName, version::Version, wire::index};
+
+/// `GET /config.json`. A client sends no token here until it is told 401, and none later unless `auth-required` is true.
+pub(crate) async fn config(call: &Call<'_>) -> Result<Response, Error> {
+    let actor = call.actor().await?;
+    let auth_required = auth_required(call).await?;
+    if auth_required && actor.is_anonymous() {
+        return Err(AuthError::Missing.into());
+    }
+    let base = call.base();
+    let body = json!({"dl": format!("{base}/api/v1/crates"), "api": base, "auth-required": auth_required});
+    Ok(json_response(StatusCode::OK, &body))
+}
+
+/// Whether clients must send their token with what they read.
+async fn auth_required(call: &Call<'_>) -> Result<bool, Error> {
+    if let Some(set) = call.registry.config().auth_required {
+        return Ok(set);
+    }
+    let instance = call.registry.instance();
+    let anonymous =
+        call.registry.services().auth.authenticate(&AuthRequest::new(instance, None, None)).await?;
+    let everything: Scope = format!("{}:crate:*:read", instance.name)
+        .parse()
+        .map_err(|error| Error::Internal(Box::new(error)))?;
+    let reads_all = anonymous
+        .scopes
+        .is_some_and(|scopes| scopes.covers_within(&instance.name, instance.protocol, &everything));
+    Ok(!reads_all)
+}
+
+/// `GET /{prefix}/{name}`: rendered and compressed once a revision.
+pub(crate) async fn index(call: &Call<'_>, name: &CrateName) -> Result<Response, Error> {
+    let (actor, document) = call.read_crate(name).await?;
+    told(call, &actor, name).await?;
+    let crates = call.registry.crates();
+    let representation = crates.store().derived(&crates.key(name), &document.revision, "index", || {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding, Authorization"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        let representation = Representation::new(
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+            index::render(&document).into(),
+            Some(SystemTime::from(document.modified)),
+            headers,
+        );
+        let weight = representation.weight();
+        (representation, weight)
+    });
+    Ok(representation.respond(&call.parts))
+}
+
+/// Asks and tells the hooks of a read.
+async fn told(call: &Call<'_>, actor: &Actor, name: &CrateName) -> Result<(), Error> {
+    let crates = call.registry.crates();
+    let permit = crates
+        .store()
+        .permit_with(|| crates.store().event(Operation::Get, &crates.key(name), actor).package(name.as_str()))
+        .await?;
+    crates.store().finish(permit).await;
+    Ok(())
+}
+
+/// `GET …/download`.
+pub(crate) async fn download(
+    call: &Call<'_>,
+    name: &CrateName,
+    version: &Version,
+) -> Result<Response, Error> {
+    let (actor, document) = call.read_crate(name).await?;
+    let release = document.releases.get(version).ok_or_else(|| Error::no_version(name, version))?;
+    let sha256 = release.data.sha256.clone().unwrap_or_default();
+    let crates = call.registry.crates();
+    let permit = crates
+        .store()
+        .permit_with(|| {
+            let key = crates.file_key(&document.name, version);
+            crates
+                .store()
+                .event(Operation::Get, &key, &actor)
+                .package(document.name.as_str())
+                .version(version.to_string())
+                .size(release.data.size)
+                .digest(format!("sha256:{sha256}"))
+                .content_type("application/gzip")
+        })
+        .await?;
+    let mut headers = HeaderMap::new();
+    // The bytes of a version never change. Whether they may be read can, so only the client keeps them.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let artifact = ArtifactResponse {
+        size: release.data.size,
+        etag: HeaderValue::try_from(format!("\"{sha256}\""))
+            .map_err(|error| Error::Internal(Box::new(error)))?,
+        content_type: HeaderValue::from_static("application/gzip"),
+        modified: Some(SystemTime::from(release.published)),
+        headers,
+    };
+    let (store, data) = (crates.store().clone(), release.data.clone());
+    let open = move |range| {
+        let (store, data) = (store.clone(), data.clone());
+        async move { store.read_artifact(&[data], range).await }
+    };
+    let response = respond_artifact(&call.parts, artifact, open).await?;
+    crates.store().finish(permit).await;
+    Ok(response)
+}

@@ -1,0 +1,7 @@
+//! What goes over the wire, as pure functions: parse and render, no I/O.
+
+pub(crate) mod catalog;
+pub(crate) mod index;
+pub(crate) mod manifest;
+pub(crate) mod publish;
+pub(crate) mod tarball;

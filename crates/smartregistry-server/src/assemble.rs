@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use secrecy::SecretString;
 use smartregistry::{
     SmartRegistry,
+    cargo::CargoRegistry,
     core::{
         PackageRegistry, Services,
         auth::{AuthOptions, ScopeSet, StoredAuthProvider},
@@ -148,6 +149,9 @@ async fn registries(
             services
         };
         builder = match one.settings.clone() {
+            Settings::Cargo(cargo) => {
+                builder.registry(|services| CargoRegistry::new(instance, at_its_url(services), cargo))
+            }
             Settings::Npm(npm) => {
                 builder.registry(|services| NpmRegistry::new(instance, at_its_url(services), npm))
             }

@@ -7,11 +7,20 @@ use crate::builder::Make;
 /// One registry of each protocol that is compiled in.
 pub(crate) fn registries() -> Vec<Make> {
     Vec::from([
+        #[cfg(feature = "cargo")]
+        cargo(),
         #[cfg(feature = "npm")]
         npm(),
         #[cfg(feature = "oci")]
         oci(),
     ])
+}
+
+#[cfg(feature = "cargo")]
+fn cargo() -> Make {
+    use registry_cargo::{CargoConfig, CargoRegistry};
+    let instance = default_instance(Protocol::Cargo);
+    Box::new(|services| std::sync::Arc::new(CargoRegistry::new(instance, services, CargoConfig::default())))
 }
 
 #[cfg(feature = "npm")]

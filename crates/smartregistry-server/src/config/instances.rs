@@ -1,9 +1,10 @@
-//! `[npm]`, `[oci]` and `[[registry]]`: which registries there are and where.
+//! `[cargo]`, `[npm]`, `[oci]` and `[[registry]]`: which registries there are and where.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use http::Uri;
 use smartregistry::{
+    cargo::CargoConfig,
     core::{BasePath, Instance, InstanceName, Protocol, auth::ScopeSet},
     default_base_paths,
     npm::NpmConfig,
@@ -44,6 +45,8 @@ pub(crate) struct InstanceConfig {
 /// A protocol's own settings.
 #[derive(Debug, Clone)]
 pub(crate) enum Settings {
+    /// Of a Cargo registry.
+    Cargo(CargoConfig),
     /// Of an npm registry.
     Npm(NpmConfig),
     /// Of an OCI registry.
@@ -74,13 +77,15 @@ impl InstanceConfig {
 
 /// The enabled registries: the default ones first, then the others as written.
 pub(super) fn from_raw(
+    cargo: RawInstance,
     npm: RawInstance,
     oci: RawInstance,
     others: Vec<RawInstance>,
     fallbacks: &Fallbacks,
 ) -> Result<Vec<InstanceConfig>, ConfigError> {
     let mut instances = Vec::new();
-    let defaults = [(Protocol::Npm, npm), (Protocol::Oci, oci)].map(|(p, raw)| (p.to_string(), Some(p), raw));
+    let defaults = [(Protocol::Cargo, cargo), (Protocol::Npm, npm), (Protocol::Oci, oci)]
+        .map(|(p, raw)| (p.to_string(), Some(p), raw));
     let others = others.into_iter().enumerate().map(|(at, raw)| (format!("registry[{at}]"), None, raw));
     let mut names = BTreeSet::new();
     for (key, default_of, raw) in defaults.into_iter().chain(others) {
@@ -231,6 +236,10 @@ fn settings(
         }
     };
     match protocol {
+        Protocol::Cargo => {
+            fall_back("max_crate_bytes", fallbacks.artifact);
+            read(key, own).map(Settings::Cargo)
+        }
         Protocol::Npm => {
             fall_back("max_document_bytes", fallbacks.document);
             fall_back("max_tarball_bytes", fallbacks.artifact);
@@ -242,7 +251,7 @@ fn settings(
             read(key, own).map(Settings::Oci)
         }
         other => {
-            let reason = format!("{other} is not supported in this version; npm and oci are");
+            let reason = format!("{other} is not supported in this version; cargo, npm and oci are");
             Err(ConfigError::value(format!("{key}.protocol"), reason))
         }
     }

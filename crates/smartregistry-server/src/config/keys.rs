@@ -78,7 +78,7 @@ pub(crate) enum KeyError {
 
 const NO_UPSTREAMS: &str = "this server keeps only what is published to it";
 const NO_GROUPS: &str = "a registry cannot yet be made of others";
-const NO_PROTOCOL: &str = "the protocols of this version are npm and oci";
+const NO_PROTOCOL: &str = "the protocols of this version are cargo, npm and oci";
 
 const fn text(name: &'static str) -> Key {
     Key { name, kind: Kind::Text }
@@ -114,12 +114,12 @@ pub(crate) const ROOT: Keys = Keys(&[&[
     table("log", LOG),
     table("tls", TLS),
     table("metrics", METRICS),
+    table("cargo", CARGO),
     table("npm", NPM),
     table("oci", OCI),
     Key { name: "registry", kind: Kind::Tables(REGISTRY) },
     unsupported("upstreams", NO_UPSTREAMS),
     unsupported("maven", NO_PROTOCOL),
-    unsupported("cargo", NO_PROTOCOL),
     unsupported("composer", NO_PROTOCOL),
     unsupported("pypi", NO_PROTOCOL),
     unsupported("rubygems", NO_PROTOCOL),
@@ -178,6 +178,17 @@ const INSTANCE: &[Key] = &[
 /// What only a registry beside the default ones takes.
 const NAMED: &[Key] = &[text("name"), text("protocol")];
 
+/// What Cargo registries take.
+pub(super) const OF_CARGO: &[Key] = &[
+    scalar("max_crate_bytes"),
+    scalar("max_metadata_bytes"),
+    scalar("max_unpacked_bytes"),
+    scalar("max_entries"),
+    scalar("max_document_bytes"),
+    scalar("auth_required"),
+    scalar("allow_delete"),
+];
+
 /// What npm registries take.
 pub(super) const OF_NPM: &[Key] = &[
     scalar("max_tarball_bytes"),
@@ -213,11 +224,13 @@ pub(super) const OF_OCI: &[Key] = &[
     scalar("delete_untagged_after_seconds"),
 ];
 
+const CARGO: Keys = Keys(&[INSTANCE, OF_CARGO]);
+
 const NPM: Keys = Keys(&[INSTANCE, OF_NPM]);
 
 const OCI: Keys = Keys(&[INSTANCE, OF_OCI]);
 
-const REGISTRY: Keys = Keys(&[NAMED, INSTANCE, OF_NPM, OF_OCI]);
+const REGISTRY: Keys = Keys(&[NAMED, INSTANCE, OF_CARGO, OF_NPM, OF_OCI]);
 
 /// Checks that every key of `config` is known.
 pub(crate) fn check(config: &Table) -> Result<(), KeyError> {

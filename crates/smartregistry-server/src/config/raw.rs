@@ -19,6 +19,7 @@ pub(super) struct Raw {
     pub(super) log: RawLog,
     pub(super) tls: Option<RawTls>,
     pub(super) metrics: RawMetrics,
+    pub(super) cargo: RawInstance,
     pub(super) npm: RawInstance,
     pub(super) oci: RawInstance,
     pub(super) registry: Vec<RawInstance>,
@@ -88,7 +89,7 @@ pub(super) struct RawMetrics {
     pub(super) enabled: Option<bool>,
 }
 
-/// `[npm]`, `[oci]` and each `[[registry]]`: `name` and `protocol` stand only in the last, which the schema checks.
+/// `[cargo]`, `[npm]`, `[oci]` and each `[[registry]]`: `name` and `protocol` stand only in the last, which the schema checks.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RawInstance {

@@ -46,7 +46,7 @@ fn nothing_at_all_is_the_documented_default() {
         .iter()
         .map(|i| (i.name.as_str(), i.base_paths.iter().map(BasePath::as_str).collect()))
         .collect();
-    assert_eq!(places, [("npm", vec!["/npm"]), ("oci", vec!["/v2", "/oci"])]);
+    assert_eq!(places, [("cargo", vec!["/cargo"]), ("npm", vec!["/npm"]), ("oci", vec!["/v2", "/oci"])]);
 }
 
 #[test]
@@ -142,9 +142,9 @@ fn a_whole_configuration_comes_out_as_written() {
     assert_eq!(config.public_url.as_deref(), Some("https://registry.example.com"));
     assert!(config.trusted_proxies.contains("10.1.2.3".parse().unwrap()));
     assert_eq!(config.storage.connection.secret_access_key.unwrap().expose_secret(), "key-from-file");
-    let Settings::Npm(npm) = &config.instances[0].settings else { panic!("npm is the first") };
+    let Settings::Npm(npm) = &config.instances[1].settings else { panic!("npm is the second") };
     assert_eq!(npm.max_tarball_bytes, 5 << 30);
-    let Settings::Oci(oci) = &config.instances[2].settings else { panic!("oci is the last") };
+    let Settings::Oci(oci) = &config.instances[3].settings else { panic!("oci is the last") };
     assert_eq!((oci.token_ttl_seconds, oci.max_blob_bytes), (300, Some(5 << 30)));
     assert_eq!(config.auth.max_staleness, Duration::ZERO);
     assert_eq!(config.limits.body_timeout, Duration::from_secs(90));
@@ -159,6 +159,7 @@ fn a_whole_configuration_comes_out_as_written() {
     assert_eq!(
         shown,
         [
+            r#"cargo cargo "/cargo" None None"#,
             r#"npm npm "/js" None Some("https://npm.example.com")"#,
             r#"npm-internal npm "/npm-internal" None None"#,
             r#"team oci "/v2" Some("team.example.com") None"#,
@@ -187,7 +188,7 @@ fn wrong_values_are_refused_with_their_key() {
     refused("[log]\nformat = 'xml'", "`log.format`");
     refused("[log]\nlevel = 'loud'", "`log.level`");
     refused("[tls]\ncert = 'x'", "tls");
-    refused("npm.enabled = false\noci.enabled = false", "every registry is disabled");
+    refused("cargo.enabled = false\nnpm.enabled = false\noci.enabled = false", "every registry is disabled");
     refused("[npm]\nbase_path = 'npm'", "`npm.base_path`");
     refused("[npm]\nbase_path = '/metrics'", "`npm.base_path`: /metrics is the server's own");
     refused("[npm]\nregistry_url = 'https://x.example.com/other'", "`npm.registry_url`");
@@ -258,6 +259,7 @@ fn every_field_of_the_protocols_settings_is_a_key() {
             assert!(keys::find(&path).is_some(), "{table}.{field} is missing in the schema");
         }
     }
+    check("cargo", &fields_of::<smartregistry::cargo::CargoConfig>());
     check("npm", &fields_of::<smartregistry::npm::NpmConfig>());
     check("oci", &fields_of::<smartregistry::oci::OciConfig>());
     check("oci.delete", &fields_of::<smartregistry::oci::DeleteConfig>());

@@ -9,6 +9,7 @@ fn check_config_says_what_it_comes_to() {
     for line in [
         "listen      http://1.2.3.4:5",
         "storage     file:elsewhere",
+        "registry    cargo (cargo) at /cargo",
         "registry    npm (npm) at /npm",
         "registry    oci (oci) at /v2 and /oci",
         "registry    npm-internal (npm) at /npm-internal",

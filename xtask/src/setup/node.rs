@@ -27,7 +27,8 @@ pub(super) fn folder(venv: &Path) -> Result<PathBuf> {
 pub(super) fn install(pin: &NpmPin, venv: &Path, dir: &Path) -> Result<()> {
     let node = folder(venv)?;
     let npm = package(venv)?.join("lib/node_modules/npm/bin/npm-cli.js");
-    fs::write(dir.join("package.json"), "{\"private\":true}\n")?;
+    let project = serde_json::json!({"private": true, "overrides": pin.overrides});
+    fs::write(dir.join("package.json"), project.to_string())?;
     let path = format!("{}:{}", node.display(), env::var("PATH").unwrap_or_default());
     must(
         Command::new(node.join("node"))

@@ -30,6 +30,9 @@ pub(crate) struct PythonPin {
 pub(crate) struct NpmPin {
     /// `name@version`.
     pub(crate) package: String,
+    /// Versions of what it depends on, where the one it asks for cannot be had everywhere: mirrors may lack dist-tags.
+    #[serde(default)]
+    pub(crate) overrides: BTreeMap<String, String>,
 }
 
 /// A program in a Go module.

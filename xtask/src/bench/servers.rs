@@ -57,11 +57,23 @@ impl Kind {
 
     /// What it says of its version, where it is installed.
     pub(crate) fn version(self) -> Option<String> {
-        let output =
-            Command::new(self.program()?).arg(if self == Self::Nginx { "-v" } else { "--version" }).output();
-        let output = output.ok()?;
+        let mut command = Command::new(self.program()?);
+        self.find_interpreter(&mut command);
+        let output = command.arg(if self == Self::Nginx { "-v" } else { "--version" }).output().ok()?;
         let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
         Some(String::from_utf8_lossy(&text).lines().next()?.trim().to_owned())
+    }
+
+    /// Verdaccio is a script that wants a newer Node.js than a machine may have: the one that the suites pin comes first.
+    fn find_interpreter(self, command: &mut Command) {
+        if self != Self::Verdaccio {
+            return;
+        }
+        if let Ok(cache) = workspace::cache() {
+            let node = cache.join("python/node/only-node");
+            let path = std::env::var("PATH").unwrap_or_default();
+            command.env("PATH", format!("{}:{path}", node.display()));
+        }
     }
 }
 
@@ -115,6 +127,7 @@ impl Server {
         let addr = free_address()?;
         let mut command = cores.server(program);
         let authorization = kind.configure(&mut command, program, addr, &dir)?;
+        kind.find_interpreter(&mut command);
         command
             .current_dir(&dir)
             .process_group(0)

@@ -123,14 +123,14 @@ impl Handler for Front {
 
             let answer = async {
                 if let Some(page) = Page::at(request.uri().path()) {
-                    return own_page(page, &shared, &live, request).await;
+                    return Box::pin(own_page(page, &shared, &live, request)).await;
                 }
                 match live.registry.route(&request) {
                     Some(registry) => {
                         record.protocol = Some(registry.instance().protocol);
                         registry.handle(request).await
                     }
-                    None => live.registry.handle_request(request).await,
+                    None => Box::pin(live.registry.handle_request(request)).await,
                 }
             };
             let mut response = match AssertUnwindSafe(answer).catch_unwind().await {

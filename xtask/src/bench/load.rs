@@ -117,7 +117,7 @@ pub(crate) async fn repeat(
     status: u16,
     length: u64,
 ) -> Result<Sample> {
-    run(server, connections, until, async |connection: &mut Connection, _| {
+    let answers = run(server, connections, until, async |connection: &mut Connection, _| {
         let answer = connection.exchange(request).await?.expect(status)?;
         anyhow::ensure!(
             answer.length == length,
@@ -125,8 +125,19 @@ pub(crate) async fn repeat(
             answer.length
         );
         Ok(length)
-    })
-    .await
+    });
+    tokio::select! {
+        sample = answers => sample,
+        never = stay_awake() => match never {},
+    }
+}
+
+/// Keeps this core from going to sleep between two answers: waking it would be work of the server's core, more of it the
+/// more often the generator has to wait, which is to say for the slower server.
+async fn stay_awake() -> std::convert::Infallible {
+    loop {
+        tokio::task::yield_now().await;
+    }
 }
 
 fn per(count: u64, seconds: f64) -> f64 {

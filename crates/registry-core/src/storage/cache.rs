@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use object_store::UpdateVersion;
 use parking_lot::Mutex;
 use quick_cache::{
@@ -53,6 +54,7 @@ pub(crate) struct Cache {
     hasher: RandomState,
     pub(crate) documents: LookUps,
     forms: LookUps,
+    data: LookUps,
 }
 
 /// When a read began.
@@ -63,12 +65,14 @@ pub(crate) struct ReadMark(u64);
 enum EntryKey {
     Document(Key),
     Derived(Key, Revision, Box<str>),
+    Data(Key),
 }
 
 /// The same as an [`EntryKey`] without owning it.
 enum LookUp<'a> {
     Document(&'a Key),
     Derived(&'a Key, &'a Revision, &'a str),
+    Data(&'a Key),
 }
 
 impl Hash for EntryKey {
@@ -76,6 +80,7 @@ impl Hash for EntryKey {
         match self {
             Self::Document(key) => LookUp::Document(key),
             Self::Derived(key, revision, variant) => LookUp::Derived(key, revision, variant),
+            Self::Data(key) => LookUp::Data(key),
         }
         .hash(state);
     }
@@ -84,7 +89,7 @@ impl Hash for EntryKey {
 impl Hash for LookUp<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
-            Self::Document(key) => key.hash(state),
+            Self::Document(key) | Self::Data(key) => key.hash(state),
             Self::Derived(key, revision, variant) => (key, revision, variant).hash(state),
         }
     }
@@ -93,7 +98,9 @@ impl Hash for LookUp<'_> {
 impl Equivalent<EntryKey> for LookUp<'_> {
     fn equivalent(&self, other: &EntryKey) -> bool {
         match (self, other) {
-            (Self::Document(key), EntryKey::Document(other)) => *key == other,
+            (Self::Document(key), EntryKey::Document(other)) | (Self::Data(key), EntryKey::Data(other)) => {
+                *key == other
+            }
             (Self::Derived(key, revision, variant), EntryKey::Derived(other, of, named)) => {
                 *key == other && *revision == of && **variant == **named
             }
@@ -146,6 +153,7 @@ impl Cache {
             hasher: RandomState::new(),
             documents: LookUps::of("documents"),
             forms: LookUps::of("forms"),
+            data: LookUps::of("data"),
         }
     }
 
@@ -230,6 +238,26 @@ impl Cache {
         };
         self.entries.insert(EntryKey::Derived(key.clone(), revision.clone(), variant.into()), entry);
         form
+    }
+
+    /// The bytes of a small data object, if they are here. They never change.
+    pub(crate) fn data(&self, key: &Key) -> Option<Bytes> {
+        let entry = self.entries.get(&LookUp::Data(key));
+        let bytes = entry.and_then(|entry| entry.value.downcast_ref::<Bytes>().cloned());
+        self.data.looked_up(bytes.is_some());
+        bytes
+    }
+
+    /// Keeps the bytes of a small data object.
+    pub(crate) fn keep_data(&self, key: &Key, bytes: Bytes) {
+        let weight = weight(bytes.len().saturating_add(key.as_str().len()));
+        let entry = Entry { value: Arc::new(bytes), validated: Instant::now(), epoch: 0, weight };
+        self.entries.insert(EntryKey::Data(key.clone()), entry);
+    }
+
+    /// Forgets the bytes of a data object.
+    pub(crate) fn forget_data(&self, key: &Key) {
+        self.entries.remove(&LookUp::Data(key));
     }
 
     fn insert<D: Document>(&self, key: &Key, Fresh { state, validated, epoch }: Fresh<D>) {

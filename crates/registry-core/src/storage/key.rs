@@ -31,7 +31,9 @@ impl Key {
 
     /// A builder that continues below this key.
     pub fn child(&self) -> KeyBuilder {
-        KeyBuilder(self.0.as_ref().to_owned())
+        let mut text = String::with_capacity(self.0.len() + 64);
+        text.push_str(&self.0);
+        KeyBuilder(text)
     }
 }
 
@@ -109,8 +111,20 @@ pub fn decode_segment(segment: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// Whether a segment is its own encoding, as nearly all are.
+fn is_plain(segment: &[u8]) -> bool {
+    segment.len() <= MAX_SEGMENT
+        && segment.first().is_some_and(|first| *first != b'_')
+        && segment.last().is_some_and(|last| *last != b'.')
+        && segment.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'@' | b'+' | b'-' | b'_' | b'.'))
+}
+
 fn encode_segment(outside: &str, out: &mut String) {
     use fmt::Write as _;
+    if is_plain(outside.as_bytes()) {
+        out.push_str(outside);
+        return;
+    }
     let mut text = String::with_capacity(outside.len());
     let whole = matches!(outside, "." | ".." | "");
     for (at, b) in outside.bytes().enumerate() {
@@ -182,6 +196,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn plain_segments_are_their_own_encoding(text in "[a-z0-9@+_.-]{1,12}") {
+            let whole = !text.starts_with('_') && !text.ends_with('.');
+            prop_assert_eq!(segment(&text) == text, whole);
+        }
+
         #[test]
         fn segments_round_trip(text in "\\PC{1,60}") {
             let encoded = segment(&text);

@@ -394,6 +394,16 @@ impl Store {
         self.engine.hash_data(parts, wanted).await
     }
 
+    /// [`Store::read_artifact`] for a client: a data object of at most 256 KiB stays in the bounded cache, so that what is
+    /// fetched often costs no request of the store. For checking what is stored use [`Store::read_artifact`].
+    pub async fn serve_artifact(
+        &self,
+        parts: &[DataRef],
+        range: Option<Range<u64>>,
+    ) -> Result<Body, StorageError> {
+        self.engine.serve_data(parts, range).await
+    }
+
     // ----- listing and collecting
 
     /// The immediate children of a prefix in byte order of their encoded names: at most `limit` beginning after

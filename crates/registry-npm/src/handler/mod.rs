@@ -46,7 +46,7 @@ pub(crate) async fn handle(registry: &NpmRegistry, request: Request) -> Response
     let response = match dispatch(&mut call, &below).await {
         Ok(response) => response,
         Err(error) => {
-            call.drain().await;
+            Box::pin(call.drain()).await;
             log_failure(Protocol::Npm, error.status(), &error);
             error.render()
         }
@@ -57,15 +57,25 @@ pub(crate) async fn handle(registry: &NpmRegistry, request: Request) -> Response
 async fn dispatch(call: &mut Call<'_>, path: &str) -> Result<Response, Error> {
     let nothing = || Error::NotFound("there is nothing at this path".to_owned());
     let route = Route::parse(path).map_err(|_| nothing())?.ok_or_else(nothing)?;
-    let allow = route.allow();
-    let name = |text: &str| parse_name(text);
     let method = match call.parts.method.clone() {
         Method::HEAD => Method::GET,
         method => method,
     };
     match (&method, &route) {
+        (&Method::GET, Route::Package(package)) => read::packument(call, &parse_name(package)?).await,
+        (&Method::GET, Route::Tarball { package, file }) => {
+            read::tarball(call, &parse_name(package)?, file).await
+        }
+        // Boxed, so that what installs read again and again is not moved about in a future as large as that of a publish.
+        _ => Box::pin(dispatch_rarer(call, &method, &route)).await,
+    }
+}
+
+/// The routes that are no install's.
+async fn dispatch_rarer(call: &mut Call<'_>, method: &Method, route: &Route) -> Result<Response, Error> {
+    let name = |text: &str| parse_name(text);
+    match (method, route) {
         (&Method::GET, Route::Root) => Ok(root(call)),
-        (&Method::GET, Route::Package(package)) => read::packument(call, &name(package)?).await,
         (&Method::PUT, Route::Package(package)) => publish::put(call, &publishable(package)?).await,
         (&Method::PUT, Route::PackageRev { package, rev }) => edit::put(call, &name(package)?, rev).await,
         (&Method::DELETE, Route::PackageRev { package, rev }) => {
@@ -74,7 +84,6 @@ async fn dispatch(call: &mut Call<'_>, path: &str) -> Result<Response, Error> {
         (&Method::GET, Route::Version { package, wanted }) => {
             read::version(call, &name(package)?, wanted).await
         }
-        (&Method::GET, Route::Tarball { package, file }) => read::tarball(call, &name(package)?, file).await,
         (&Method::DELETE, Route::TarballRev { package, file, .. }) => {
             edit::delete_tarball(call, &name(package)?, file).await
         }
@@ -126,7 +135,7 @@ async fn dispatch(call: &mut Call<'_>, path: &str) -> Result<Response, Error> {
         (&Method::POST, Route::AuditBulk) => audit::bulk(call).await,
         (&Method::POST, Route::Audit) => audit::report(call).await,
         (&Method::GET, Route::Ping) => Ok(json_response(StatusCode::OK, &json!({}))),
-        _ => Err(Error::MethodNotAllowed(allow)),
+        _ => Err(Error::MethodNotAllowed(route.allow())),
     }
 }
 

@@ -86,7 +86,14 @@ async fn rendered(
     let packages = call.registry.packages();
     let key = packages.key(name);
     let urls = call.urls();
-    let variant = format!("{form} {} {}", max_age.unwrap_or(0), urls.base);
+    let mut variant = String::with_capacity(form.len() + urls.base.len() + 24);
+    variant.push_str(form);
+    if let Some(seconds) = max_age {
+        variant.push_str(" for ");
+        variant.push_str(&seconds.to_string());
+    }
+    variant.push_str(" at ");
+    variant.push_str(urls.base);
     let store = packages.store();
     if let Some(found) = store.derived_cached(&key, &document.revision, &variant) {
         return Ok(found);
@@ -193,7 +200,7 @@ pub(crate) async fn tarball(call: &Call<'_>, name: &PackageName, file: &str) -> 
     let (store, data) = (packages.store().clone(), release.data.clone());
     let open = move |range| {
         let (store, data) = (store.clone(), data.clone());
-        async move { store.read_artifact(&[data], range).await }
+        async move { store.serve_artifact(&[data], range).await }
     };
     let response = respond_artifact(&call.parts, artifact, open).await?;
     packages.store().finish(permit).await;

@@ -47,12 +47,12 @@ impl Packages {
 
     /// Where a package's document is.
     pub(crate) fn key(&self, name: &PackageName) -> Key {
-        self.root().child().segments(name.as_str()).fixed(PACKUMENT).build()
+        self.store.key().fixed("packages").segments(name.as_str()).fixed(PACKUMENT).build()
     }
 
     /// Where a file of a package's is; its data object has a random suffix.
     pub(crate) fn file_key(&self, name: &PackageName, file: &str) -> Key {
-        self.root().child().segments(name.as_str()).fixed("-").segment(file).build()
+        self.store.key().fixed("packages").segments(name.as_str()).fixed("-").segment(file).build()
     }
 
     /// A package that has a version.

@@ -72,7 +72,7 @@ async fn respond(call: &Call<'_>, stored: &StoredManifest) -> Result<Response, E
     let (data, store) = (record.data.clone(), store.clone());
     let open = move |range| {
         let (data, store) = (data.clone(), store.clone());
-        async move { store.read_artifact(data.as_slice(), range).await }
+        async move { store.serve_artifact(data.as_slice(), range).await }
     };
     Ok(respond_artifact(call.parts, artifact, open).await?)
 }

@@ -53,6 +53,16 @@ impl<'a> Call<'a> {
 pub(crate) async fn dispatch(call: &Call<'_>, rest: &str, body: Body) -> Result<Response, Error> {
     let route = Route::parse(rest)?;
     match (&call.parts.method, route) {
+        (&Method::GET | &Method::HEAD, Route::Manifest(name, of)) => manifests::get(call, &name, &of).await,
+        (&Method::GET | &Method::HEAD, Route::Blob(name, digest)) => blobs::get(call, &name, &digest).await,
+        // Boxed, so that what pulls read again and again is not moved about in a future as large as that of a push.
+        (_, route) => Box::pin(dispatch_rarer(call, route, body)).await,
+    }
+}
+
+/// The routes that are no pull's.
+async fn dispatch_rarer(call: &Call<'_>, route: Route, body: Body) -> Result<Response, Error> {
+    match (&call.parts.method, route) {
         (&Method::GET | &Method::HEAD, Route::Ping) => ping::ping(call).await,
         (&Method::GET | &Method::HEAD, Route::Extensions(name)) => {
             ping::extensions(call, name.as_ref()).await
@@ -60,10 +70,8 @@ pub(crate) async fn dispatch(call: &Call<'_>, rest: &str, body: Body) -> Result<
         (&Method::GET, Route::Token) => token::get(call).await,
         (&Method::POST, Route::Token) => token::post(call, body).await,
         (&Method::GET | &Method::HEAD, Route::Catalog) => catalog::list(call).await,
-        (&Method::GET | &Method::HEAD, Route::Manifest(name, of)) => manifests::get(call, &name, &of).await,
         (&Method::PUT, Route::Manifest(name, of)) => manifests::put(call, &name, of, body).await,
         (&Method::DELETE, Route::Manifest(name, of)) => manifests::delete(call, &name, &of).await,
-        (&Method::GET | &Method::HEAD, Route::Blob(name, digest)) => blobs::get(call, &name, &digest).await,
         (&Method::DELETE, Route::Blob(name, digest)) => blobs::delete(call, &name, &digest).await,
         (&Method::POST, Route::Uploads(name)) => uploads::open(call, &name, body).await,
         (&Method::GET | &Method::HEAD, Route::Upload(name, id)) => uploads::status(call, &name, &id).await,

@@ -48,7 +48,7 @@ impl Blob {
         }
     }
 
-    /// The bytes, or a part of them.
+    /// The bytes, or a part of them, for a client.
     pub(crate) async fn open(self, store: Store, range: Option<Range<u64>>) -> Result<Body, StorageError> {
         match self.content {
             Content::Inline(bytes) => Ok(match range {
@@ -59,7 +59,7 @@ impl Blob {
                     if start < end { bytes.slice(start..end).into() } else { Body::empty() }
                 }
             }),
-            Content::Parts(parts) => store.read_artifact(&parts, range).await,
+            Content::Parts(parts) => store.serve_artifact(&parts, range).await,
         }
     }
 }

@@ -55,8 +55,9 @@ fn json(out: &mut Vec<u8>, now: &str, access: &Access<'_>) {
         b"\",\"level\":\"INFO\",\"target\":\"access\",\"message\":\"request\",\"request_id\":\"",
     );
     escape(out, access.request_id);
-    // Writing to a vector cannot fail, here and below.
-    let _ = write!(out, "\",\"client\":\"{}\",\"actor\":\"", access.client);
+    out.extend_from_slice(b"\",\"client\":\"");
+    address(out, access.client);
+    out.extend_from_slice(b"\",\"actor\":\"");
     escape(out, access.actor);
     out.extend_from_slice(b"\",\"protocol\":\"");
     out.extend_from_slice(access.protocol.as_bytes());
@@ -64,19 +65,60 @@ fn json(out: &mut Vec<u8>, now: &str, access: &Access<'_>) {
     out.extend_from_slice(access.method.as_str().as_bytes());
     out.extend_from_slice(b"\",\"path\":\"");
     masked(access.path, |part| escape(out, part));
-    let micros = access.duration.as_micros();
-    let _ = writeln!(
-        out,
-        "\",\"status\":{},\"bytes\":{},\"duration_ms\":{}.{:03}}}",
-        access.status.as_u16(),
-        access.bytes,
-        micros / 1000,
-        micros % 1000
-    );
+    out.extend_from_slice(b"\",\"status\":");
+    out.extend_from_slice(access.status.as_str().as_bytes());
+    out.extend_from_slice(b",\"bytes\":");
+    decimal(out, access.bytes);
+    out.extend_from_slice(b",\"duration_ms\":");
+    let micros = u64::try_from(access.duration.as_micros()).unwrap_or(u64::MAX);
+    decimal(out, micros / 1000);
+    out.push(b'.');
+    thousandths(out, micros % 1000);
+    out.extend_from_slice(b"}\n");
+}
+
+// One line is written a request, so what is in every line is written without the machinery of `format!`.
+
+/// Appends a number.
+fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    while let Some(digit) = at.checked_sub(1).and_then(|next| digits.get_mut(next)) {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        at -= 1;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(at..).unwrap_or_default());
+}
+
+/// Appends three digits of a number below 1,000.
+fn thousandths(out: &mut Vec<u8>, number: u64) {
+    for digit in [number / 100 % 10, number / 10 % 10, number % 10] {
+        out.push(b'0' + u8::try_from(digit).unwrap_or(0));
+    }
+}
+
+/// Appends an address.
+fn address(out: &mut Vec<u8>, address: IpAddr) {
+    let IpAddr::V4(four) = address else {
+        // Writing to a vector cannot fail.
+        let _ = write!(out, "{address}");
+        return;
+    };
+    for (at, octet) in four.octets().into_iter().enumerate() {
+        if at > 0 {
+            out.push(b'.');
+        }
+        decimal(out, u64::from(octet));
+    }
 }
 
 fn human(out: &mut Vec<u8>, now: &str, access: &Access<'_>) {
     let time = now.get(11..).unwrap_or(now).trim_end_matches('Z');
+    // Writing to a vector cannot fail, here and below.
     let _ = write!(out, "{time} {} {} ", access.status.as_u16(), access.method);
     masked(access.path, |part| printable(out, part));
     let micros = access.duration.as_micros();
@@ -221,6 +263,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn numbers_and_addresses_are_as_format_writes_them(number: u64, four: [u8; 4], six: [u16; 8]) {
+            let mut out = Vec::new();
+            decimal(&mut out, number);
+            thousandths(&mut out, number % 1000);
+            address(&mut out, IpAddr::from(four));
+            address(&mut out, IpAddr::from(six));
+            let want = format!("{number}{:03}{}{}", number % 1000, IpAddr::from(four), IpAddr::from(six));
+            prop_assert_eq!(String::from_utf8(out).unwrap(), want);
+        }
+
         #[test]
         fn any_path_and_actor_make_valid_json(path in "\\PC{0,40}", actor in ".{0,20}") {
             let line = json_of(&path, &actor);

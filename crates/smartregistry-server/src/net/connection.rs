@@ -149,7 +149,7 @@ impl Speech {
         let mut one = http1::Builder::new();
         // The watch in `drive` does what the header timeout here would, for HTTP/2 and for silence too, and without a
         // timer for each request.
-        one.header_read_timeout(None).max_header_size(MOST_HEADERS as usize).max_buf_size(256 << 10);
+        one.header_read_timeout(None).max_header_size(MOST_HEADERS as usize).max_buf_size(128 << 10);
         let mut two = http2::Builder::new(TokioExecutor::new());
         two.timer(TokioTimer::new())
             .keep_alive_interval(Duration::from_secs(30))

@@ -91,6 +91,10 @@ impl OpenFile for FailingFile {
         self.file.read_at(buffer, offset)
     }
 
+    fn read_at_hand(&self, buffer: &mut [u8], offset: u64) -> usize {
+        self.file.read_at_hand(buffer, offset)
+    }
+
     fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
         if self.fault.load(Ordering::SeqCst) == FailingFiles::FULL {
             return Err(ErrorKind::StorageFull.into());

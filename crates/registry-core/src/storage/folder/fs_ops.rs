@@ -6,7 +6,7 @@
 use std::{
     fmt::Debug,
     fs,
-    io::{self, ErrorKind},
+    io::{self, ErrorKind, Seek as _, SeekFrom},
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -39,6 +39,8 @@ pub(crate) trait FileOps: Debug + Send + Sync + 'static {
 pub(crate) trait OpenFile: Debug + Send + Sync {
     /// Fills as much of `buffer` as the file holds from `offset` on.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Reads what the system has in memory, without waiting for a disk: how many bytes of `buffer` were filled, maybe none.
+    fn read_at_hand(&self, buffer: &mut [u8], offset: u64) -> usize;
     /// Writes all of `data` at `offset`.
     fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()>;
     /// Sets the time of modification, which the store uses as a unique stamp.
@@ -161,6 +163,18 @@ impl OpenFile for NativeFile {
         Ok(filled)
     }
 
+    #[cfg(target_os = "linux")]
+    fn read_at_hand(&self, buffer: &mut [u8], offset: u64) -> usize {
+        let mut pieces = [io::IoSliceMut::new(buffer)];
+        // A file system that cannot tell, and an end that was reached, leave it to the read that waits.
+        rustix::io::preadv2(&self.0, &mut pieces, offset, rustix::io::ReadWriteFlags::NOWAIT).unwrap_or(0)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn read_at_hand(&self, _buffer: &mut [u8], _offset: u64) -> usize {
+        0
+    }
+
     #[cfg(unix)]
     fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
         std::os::unix::fs::FileExt::write_all_at(&self.0, data, offset)
@@ -243,6 +257,7 @@ impl LockFile for NativeLock {
     }
 
     fn counter(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        // The cheapest question that tells a file's length: it is asked for every document that is read.
+        (&self.0).seek(SeekFrom::End(0))
     }
 }

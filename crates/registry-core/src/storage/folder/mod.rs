@@ -20,6 +20,7 @@ pub(crate) mod fs_ops;
 mod list;
 mod locks;
 mod pending;
+mod pieces;
 mod read;
 mod upload;
 mod write;

@@ -1,4 +1,5 @@
-//! Reads: small files whole in one hop to the blocking pool, larger ones in pieces that are read ahead.
+//! Reads: small files whole in one hop to the blocking pool, larger ones in pieces. What the system has in memory is read
+//! in place; what it has not, ahead.
 
 use std::{
     io::{self, ErrorKind},
@@ -11,10 +12,13 @@ use futures_util::{StreamExt, stream};
 use object_store::{Attributes, GetOptions, GetRange, GetResult, GetResultPayload, ObjectMeta, path::Path};
 use tokio::task::JoinHandle;
 
-use super::{FolderStore, Inner, fs_ops::OpenFile, object_meta, panicked, store_error};
-
-/// Bytes a hop to the blocking pool reads. While one piece is sent, the next one is read.
-const PIECE_BYTES: u64 = 256 * 1024;
+use super::{
+    FolderStore, Inner,
+    fs_ops::OpenFile,
+    object_meta, panicked,
+    pieces::{PIECE_BYTES, Piece},
+    store_error,
+};
 
 pub(super) async fn get(
     store: &FolderStore,
@@ -29,9 +33,7 @@ pub(super) async fn get(
         stream::once(async move { Ok(first) }).boxed()
     } else {
         let pieces = Pieces { location: location.clone(), file: Arc::from(file), rest, ahead: None };
-        stream::once(async move { Ok(first) })
-            .chain(stream::try_unfold(pieces.read_ahead(), Pieces::next))
-            .boxed()
+        stream::once(async move { Ok(first) }).chain(stream::try_unfold(pieces, Pieces::next)).boxed()
     };
     Ok(GetResult {
         payload: GetResultPayload::Stream(payload),
@@ -128,12 +130,9 @@ fn open(inner: &Inner, location: &Path, options: &GetOptions) -> object_store::R
 }
 
 fn read_exactly(file: &dyn OpenFile, range: Range<u64>) -> io::Result<Bytes> {
-    let length = usize::try_from(range.end.saturating_sub(range.start)).map_err(io::Error::other)?;
-    let mut buffer = vec![0; length];
-    if file.read_at(&mut buffer, range.start)? < length {
-        return Err(ErrorKind::UnexpectedEof.into());
-    }
-    Ok(buffer.into())
+    let mut piece = Piece::of(&range)?;
+    piece.fill(file, range.start, 0)?;
+    Ok(piece.into_bytes())
 }
 
 /// What is left of a file that is being sent.
@@ -145,21 +144,46 @@ struct Pieces {
 }
 
 impl Pieces {
-    /// Begins to read the next piece.
-    fn read_ahead(mut self) -> Self {
-        if !self.rest.is_empty() {
-            let end = self.rest.end.min(self.rest.start.saturating_add(PIECE_BYTES));
-            let piece = self.rest.start..end;
-            self.rest.start = end;
-            let file = Arc::clone(&self.file);
-            self.ahead = Some(tokio::task::spawn_blocking(move || read_exactly(&*file, piece)));
-        }
-        self
+    async fn next(mut self) -> object_store::Result<Option<(Bytes, Self)>> {
+        let read = match self.ahead.take() {
+            Some(ahead) => ahead.await.map_err(panicked)?,
+            None if self.rest.is_empty() => return Ok(None),
+            None => self.read().await?,
+        };
+        let bytes = read.map_err(|error| store_error(&self.location, error))?;
+        Ok(Some((bytes, self)))
     }
 
-    async fn next(mut self) -> object_store::Result<Option<(Bytes, Self)>> {
-        let Some(ahead) = self.ahead.take() else { return Ok(None) };
-        let piece = ahead.await.map_err(panicked)?.map_err(|error| store_error(&self.location, error))?;
-        Ok(Some((piece, self.read_ahead())))
+    /// Reads the next piece: in place where the system has it in memory, which spares a hop to another thread for each
+    /// piece; else in the blocking pool, and the piece after it ahead.
+    async fn read(&mut self) -> object_store::Result<io::Result<Bytes>> {
+        let range = self.step();
+        let mut piece = match Piece::of(&range) {
+            Ok(piece) => piece,
+            Err(error) => return Ok(Err(error)),
+        };
+        let at_hand = self.file.read_at_hand(piece.buffer_mut(), range.start);
+        if at_hand >= piece.length {
+            return Ok(Ok(piece.into_bytes()));
+        }
+        let file = Arc::clone(&self.file);
+        let waiting = tokio::task::spawn_blocking(move || {
+            piece.fill(&*file, range.start, at_hand)?;
+            Ok(piece.into_bytes())
+        });
+        let read = waiting.await.map_err(panicked)?;
+        if !self.rest.is_empty() {
+            let (file, range) = (Arc::clone(&self.file), self.step());
+            self.ahead = Some(tokio::task::spawn_blocking(move || read_exactly(&*file, range)));
+        }
+        Ok(read)
+    }
+
+    /// Takes the next piece's range from what is left.
+    fn step(&mut self) -> Range<u64> {
+        let end = self.rest.end.min(self.rest.start.saturating_add(PIECE_BYTES));
+        let range = self.rest.start..end;
+        self.rest.start = end;
+        range
     }
 }

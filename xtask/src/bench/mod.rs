@@ -49,12 +49,16 @@ pub(crate) struct Options {
     /// A short look: few and short runs, small sizes; nothing is written
     #[arg(long)]
     quick: bool,
+    /// How long each run takes, where that is not said by what it moves
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
 }
 
 /// The settings of a run.
 #[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) quick: bool,
+    seconds: f64,
     pub(crate) cores: Cores,
     pub(crate) scratch: PathBuf,
 }
@@ -83,7 +87,12 @@ fn again_in_release() -> Result<()> {
 }
 
 async fn measure(options: &Options) -> Result<()> {
-    let bench = Bench { quick: options.quick, cores: Cores::claim(), scratch: workspace::scratch("bench")? };
+    let bench = Bench {
+        quick: options.quick,
+        seconds: options.seconds,
+        cores: Cores::claim(),
+        scratch: workspace::scratch("bench")?,
+    };
     let wanted = |name: &str| options.scenarios.is_empty() || options.scenarios.iter().any(|s| s == name);
     let mut missed = 0;
     for name in SCENARIOS.into_iter().filter(|name| wanted(name)) {
@@ -124,7 +133,7 @@ impl Bench {
     }
 
     pub(crate) fn duration_seconds(&self) -> f64 {
-        if self.quick { 0.5 } else { 2.0 }
+        if self.quick { 0.5 } else { self.seconds }
     }
 
     /// How long one run takes.

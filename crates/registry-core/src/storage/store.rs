@@ -404,6 +404,12 @@ impl Store {
         self.engine.serve_data(parts, range).await
     }
 
+    /// Whether a data object would be served from memory.
+    #[cfg(test)]
+    pub(crate) fn is_at_hand(&self, data: &DataRef) -> bool {
+        self.engine.cache.data(&data.key).is_some()
+    }
+
     // ----- listing and collecting
 
     /// The immediate children of a prefix in byte order of their encoded names: at most `limit` beginning after

@@ -45,6 +45,33 @@ async fn read(store: &Store, data: &[DataRef], range: Option<std::ops::Range<u64
     whole
 }
 
+async fn served(store: &Store, data: &DataRef, range: Option<std::ops::Range<u64>>) -> Vec<u8> {
+    let body = store.serve_artifact(std::slice::from_ref(data), range).await.unwrap();
+    body.into_data_stream().map_ok(|piece| piece.to_vec()).try_concat().await.unwrap()
+}
+
+pub(super) async fn what_was_served_is_served_from_memory_until_it_is_removed(bench: Bench) {
+    let store = bench.store();
+    for (length, small) in [(0, true), (1000, true), (256 * 1024, true), (256 * 1024 + 1, false)] {
+        let bytes = content(length);
+        let spec = ArtifactSpec::default();
+        let data = store.write_artifact_bytes(&data_key(&store), bytes.clone(), spec).await.unwrap().keep();
+        let middle = length / 4..length / 2;
+        let asked = middle.start as u64..middle.end as u64;
+        assert!(served(&store, &data, Some(asked.clone())).await == bytes[middle.clone()]);
+        assert!(served(&store, &data, None).await == bytes);
+        assert_eq!(store.is_at_hand(&data), small);
+        assert!(served(&store, &data, None).await == bytes);
+        assert!(served(&store, &data, Some(asked)).await == bytes[middle]);
+        store.remove(&data.key).await.unwrap();
+        assert!(!store.is_at_hand(&data));
+        if length > 0 {
+            let gone = store.serve_artifact(std::slice::from_ref(&data), None).await.unwrap_err();
+            assert!(matches!(gone, StorageError::Missing { .. }), "{gone}");
+        }
+    }
+}
+
 pub(super) async fn bytes_go_in_and_out(bench: Bench) {
     let store = bench.store();
     for length in [0, 1, 4096, 256 * 1024, 1024 * 1024 - 1, 1024 * 1024, 1024 * 1024 + 1, 5_000_000] {

@@ -139,6 +139,7 @@ on_every_storage! {
     artifacts::wrong_bytes_leave_nothing,
     artifacts::bytes_share_the_fate_of_their_commit,
     artifacts::parts_read_as_one,
+    artifacts::what_was_served_is_served_from_memory_until_it_is_removed,
     artifacts::what_is_stored_can_be_looked_into,
 }
 

@@ -15,6 +15,7 @@ mod path;
 mod public_url;
 mod query;
 mod range;
+mod reason;
 mod representation;
 
 pub use accept::{accepts_gzip, negotiate};
@@ -26,4 +27,5 @@ pub use page::{escape_html, protect_page};
 pub use path::{MalformedUrl, decode_path_segment, encode_path_segment, encode_query_value};
 pub use public_url::{ExternalOrigin, PublicUrl, is_plain_host};
 pub use query::{Query, QueryError};
+pub use reason::ReasonPhrase;
 pub use representation::Representation;

@@ -1,0 +1,175 @@
+//! Yanking, deleting, and a project's status.
+
+use http::StatusCode;
+use registry_core::{
+    Actor, Response,
+    auth::{Action, AuthError},
+    hooks::Operation,
+    http::respond_json,
+    storage::Draft,
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::call::Call;
+use crate::{
+    error::Error,
+    names::ProjectName,
+    store::{
+        changes::{self, Target},
+        project::{Project, Status},
+    },
+    version::Version,
+};
+
+/// The longest reason in characters.
+const MAX_REASON: usize = 1000;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reason {
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewStatus {
+    status: Status,
+    #[serde(default)]
+    reason: String,
+}
+
+/// `DELETE /pypi/<project>[/<version>[/<file>]]`.
+pub(crate) async fn delete(
+    call: &Call<'_>,
+    name: &ProjectName,
+    version: Option<&str>,
+    file: Option<&str>,
+) -> Result<Response, Error> {
+    let actor = call.allow(name, Action::Delete).await?;
+    let target = target(version, file)?;
+    remove(call, &actor, name, target).await?;
+    Ok(respond_json(StatusCode::OK, &json!({"ok": true})))
+}
+
+/// Deletes what the actor was found to be allowed to.
+pub(super) async fn remove(
+    call: &Call<'_>,
+    actor: &Actor,
+    name: &ProjectName,
+    target: Target,
+) -> Result<(), Error> {
+    if !call.registry.config().delete {
+        return Err(Error::Forbidden("this registry does not delete: yank the release instead".to_owned()));
+    }
+    let now = call.registry.services().clock.now();
+    let event = target.clone();
+    change(call, actor, name, Operation::Delete, &event, move |draft| changes::delete(draft, &target, now))
+        .await
+}
+
+/// `POST /pypi/<project>/<version>[/<file>]/yank`.
+pub(crate) async fn yank(
+    call: &mut Call<'_>,
+    name: &ProjectName,
+    version: &str,
+    file: Option<&str>,
+) -> Result<Response, Error> {
+    let actor = may_yank(call, name).await?;
+    let target = target(Some(version), file)?;
+    let Reason { reason } = call.json().await?;
+    check_reason(&reason)?;
+    set_yanked(call, &actor, name, target, Some(reason)).await
+}
+
+/// `DELETE /pypi/<project>/<version>[/<file>]/yank`.
+pub(crate) async fn unyank(
+    call: &Call<'_>,
+    name: &ProjectName,
+    version: &str,
+    file: Option<&str>,
+) -> Result<Response, Error> {
+    let actor = may_yank(call, name).await?;
+    let target = target(Some(version), file)?;
+    set_yanked(call, &actor, name, target, None).await
+}
+
+async fn set_yanked(
+    call: &Call<'_>,
+    actor: &Actor,
+    name: &ProjectName,
+    target: Target,
+    reason: Option<String>,
+) -> Result<Response, Error> {
+    let now = call.registry.services().clock.now();
+    let operation = if reason.is_some() { Operation::Delete } else { Operation::Put };
+    let event = target.clone();
+    let yank = move |draft: &mut Draft<Project>| changes::yank(draft, &target, reason.as_deref(), now);
+    change(call, actor, name, operation, &event, yank).await?;
+    Ok(respond_json(StatusCode::OK, &json!({"ok": true})))
+}
+
+/// `PUT /pypi/<project>/status`.
+pub(crate) async fn set_status(call: &mut Call<'_>, name: &ProjectName) -> Result<Response, Error> {
+    let actor = call.allow(name, Action::Write).await?;
+    let bytes = call.small_body().await?;
+    let NewStatus { status, reason } = serde_json::from_slice(&bytes)
+        .map_err(|error| Error::bad(format!("the request's body is not the JSON expected here: {error}")))?;
+    check_reason(&reason)?;
+    let now = call.registry.services().clock.now();
+    let all = Target { version: None, file: None };
+    let set = move |draft: &mut Draft<Project>| changes::set_status(draft, status, Some(&reason), now);
+    change(call, &actor, name, Operation::Put, &all, set).await?;
+    Ok(respond_json(StatusCode::OK, &json!({"ok": true, "status": status})))
+}
+
+/// Changes a project and tells hooks and catalog.
+async fn change(
+    call: &Call<'_>,
+    actor: &Actor,
+    name: &ProjectName,
+    operation: Operation,
+    target: &Target,
+    change: impl FnMut(&mut Draft<Project>) -> Result<(), Error> + Send + 'static,
+) -> Result<(), Error> {
+    let projects = call.registry.projects();
+    let (store, key) = (projects.store(), projects.key(name));
+    let permit = store
+        .permit_with(|| {
+            let event = store.event(operation, &key, actor).package(name.as_str());
+            match &target.version {
+                Some(version) => event.version(version.as_str()),
+                None => event,
+            }
+        })
+        .await?;
+    let ((), document) = store.commit(&key, permit, change).await?;
+    if let Some(document) = document {
+        call.tell_catalog(&document);
+    }
+    Ok(())
+}
+
+/// Yanking is for those who may delete, and for those who may upload.
+async fn may_yank(call: &Call<'_>, name: &ProjectName) -> Result<Actor, Error> {
+    let actor = call.actor().await?;
+    match call.allows(&actor, name, Action::Delete).await {
+        Ok(()) => {}
+        Err(AuthError::Forbidden(_) | AuthError::Missing) => call.permit(&actor, name, Action::Write).await?,
+        Err(error) => return Err(error.into()),
+    }
+    Ok(actor)
+}
+
+fn target(version: Option<&str>, file: Option<&str>) -> Result<Target, Error> {
+    let version: Option<Version> = version.map(str::parse).transpose()?;
+    Ok(Target { version, file: file.map(str::to_owned) })
+}
+
+fn check_reason(reason: &str) -> Result<(), Error> {
+    if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
+        return Err(Error::bad(format!("the reason must be one line of at most {MAX_REASON} characters")));
+    }
+    Ok(())
+}

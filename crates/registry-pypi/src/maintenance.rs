@@ -1,0 +1,74 @@
+//! Collecting what nobody can reach, hashing everything again, and telling the catalog anew.
+
+use registry_core::{
+    PackageRegistry as _,
+    maintenance::{GcRun, VerifyRun},
+    storage::{StorageError, WantedDigests},
+};
+
+use crate::{
+    registry::PypiRegistry,
+    store::{
+        Projects,
+        project::{File, Project},
+    },
+};
+
+/// Removes the bytes of files that were deleted a grace ago, and bytes that no document names.
+pub(crate) async fn collect_garbage(projects: &Projects, run: &GcRun) -> Result<(), StorageError> {
+    projects.folders().collect_garbage::<Project>(run).await
+}
+
+/// Reads every document and hashes everything that one names.
+pub(crate) async fn verify(projects: &Projects, run: &VerifyRun) -> Result<(), StorageError> {
+    for key in projects.folders().documents().await? {
+        let Some(project) = run.read::<Project>(projects.store(), &key).await? else { continue };
+        for release in project.releases.values() {
+            run.report.examined();
+            let info = &release.info;
+            run.check_data(projects.store(), info.key.as_str(), info, WantedDigests::default()).await?;
+            for file in &release.files {
+                verify_file(projects, run, file).await?;
+            }
+        }
+        for burned in project.burned.values() {
+            for data in &burned.data {
+                run.check_data(projects.store(), data.key.as_str(), data, WantedDigests::default()).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn verify_file(projects: &Projects, run: &VerifyRun, file: &File) -> Result<(), StorageError> {
+    run.report.examined();
+    let wanted = WantedDigests { md5: true, blake2b_256: true, ..WantedDigests::default() };
+    let what = file.data.key.as_str();
+    if let Some(found) = run.check_data(projects.store(), what, &file.data, wanted).await?
+        && (found.md5.as_ref() != Some(&file.md5) || found.blake2b_256.as_ref() != Some(&file.blake2b_256))
+    {
+        run.report.fault(format!("{what}: its MD5 or BLAKE2b-256 is not what its project's document says"));
+    }
+    for data in [&file.metadata].into_iter().chain(&file.signature) {
+        run.check_data(projects.store(), data.key.as_str(), data, WantedDigests::default()).await?;
+    }
+    Ok(())
+}
+
+/// Tells the catalog of every project.
+pub(crate) async fn rebuild_catalog(registry: &PypiRegistry) -> Result<(), StorageError> {
+    let projects = registry.projects();
+    let instance = &registry.instance().name;
+    for key in projects.folders().documents().await? {
+        match projects.store().read::<Project>(&key).await {
+            Ok(Some(project)) => {
+                registry.services().catalog.changed(instance, project.name.as_str(), project.catalog_entry());
+            }
+            Ok(None) => {}
+            // A damaged document is `verify`'s to report; the others are still to be found.
+            Err(StorageError::Damaged { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -16,6 +16,7 @@ use smartregistry::{
     },
     npm::NpmRegistry,
     oci::OciRegistry,
+    pypi::PypiRegistry,
 };
 
 use crate::{
@@ -157,6 +158,9 @@ async fn registries(
             }
             Settings::Oci(oci) => {
                 builder.registry(|services| OciRegistry::new(instance, at_its_url(services), oci))
+            }
+            Settings::Pypi(pypi) => {
+                builder.registry(|services| PypiRegistry::new(instance, at_its_url(services), pypi))
             }
         };
     }

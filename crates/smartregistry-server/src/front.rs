@@ -18,7 +18,7 @@ use smartregistry::{
     SmartRegistry,
     core::{
         Actor, ActorSlot, Body, BodyError, Protocol,
-        http::{ExternalOrigin, PublicUrl},
+        http::{ExternalOrigin, PublicUrl, ReasonPhrase},
     },
 };
 use tokio::time::timeout;
@@ -139,6 +139,11 @@ impl Handler for Front {
             };
             response.headers_mut().insert(request_id::HEADER, record.id.header());
             record.status = response.status();
+            if let Some(reason) = response.extensions_mut().remove::<ReasonPhrase>()
+                && let Ok(reason) = hyper::ext::ReasonPhrase::try_from(reason.as_str().as_bytes())
+            {
+                response.extensions_mut().insert(reason);
+            }
             response.map(|body| Tracked { body, record })
         }
     }

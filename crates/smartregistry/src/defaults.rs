@@ -13,6 +13,8 @@ pub(crate) fn registries() -> Vec<Make> {
         npm(),
         #[cfg(feature = "oci")]
         oci(),
+        #[cfg(feature = "pypi")]
+        pypi(),
     ])
 }
 
@@ -35,6 +37,13 @@ fn oci() -> Make {
     use registry_oci::{OciConfig, OciRegistry};
     let instance = default_instance(Protocol::Oci);
     Box::new(|services| std::sync::Arc::new(OciRegistry::new(instance, services, OciConfig::default())))
+}
+
+#[cfg(feature = "pypi")]
+fn pypi() -> Make {
+    use registry_pypi::{PypiConfig, PypiRegistry};
+    let instance = default_instance(Protocol::Pypi);
+    Box::new(|services| std::sync::Arc::new(PypiRegistry::new(instance, services, PypiConfig::default())))
 }
 
 /// A protocol's default registry: named as the protocol, at its usual base paths.

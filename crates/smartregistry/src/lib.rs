@@ -17,7 +17,7 @@
 //! ```
 //!
 //! [`SmartRegistry`] is also a [`tower::Service`](tower_service::Service) of every request body, so it mounts in axum,
-//! hyper or tonic as it is. Which protocols are compiled in is decided by the Cargo features `cargo`, `npm` and `oci`; all are
+//! hyper or tonic as it is. Which protocols are compiled in is decided by the Cargo features `cargo`, `npm`, `oci` and `pypi`; all are
 //! on by default. What is not here: a listener, TLS, a command line and configuration files. They are the server's, in the
 //! crate `smartregistry-server`.
 
@@ -35,6 +35,8 @@ pub use registry_core as core;
 pub use registry_npm as npm;
 #[cfg(feature = "oci")]
 pub use registry_oci as oci;
+#[cfg(feature = "pypi")]
+pub use registry_pypi as pypi;
 
 pub use registry_core::{
     Actor, BasePath, Body, BodyError, Instance, InstanceName, PackageRegistry, Protocol, Request, Response,

@@ -1,4 +1,4 @@
-//! `[cargo]`, `[npm]`, `[oci]` and `[[registry]]`: which registries there are and where.
+//! `[cargo]`, `[npm]`, `[oci]`, `[pypi]` and `[[registry]]`: which registries there are and where.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -9,6 +9,7 @@ use smartregistry::{
     default_base_paths,
     npm::NpmConfig,
     oci::OciConfig,
+    pypi::PypiConfig,
 };
 
 use toml::{Table, Value};
@@ -51,6 +52,8 @@ pub(crate) enum Settings {
     Npm(NpmConfig),
     /// Of an OCI registry.
     Oci(OciConfig),
+    /// Of a Python package index.
+    Pypi(PypiConfig),
 }
 
 /// What a registry's own keys are where they are not given.
@@ -80,12 +83,14 @@ pub(super) fn from_raw(
     cargo: RawInstance,
     npm: RawInstance,
     oci: RawInstance,
+    pypi: RawInstance,
     others: Vec<RawInstance>,
     fallbacks: &Fallbacks,
 ) -> Result<Vec<InstanceConfig>, ConfigError> {
     let mut instances = Vec::new();
-    let defaults = [(Protocol::Cargo, cargo), (Protocol::Npm, npm), (Protocol::Oci, oci)]
-        .map(|(p, raw)| (p.to_string(), Some(p), raw));
+    let defaults =
+        [(Protocol::Cargo, cargo), (Protocol::Npm, npm), (Protocol::Oci, oci), (Protocol::Pypi, pypi)]
+            .map(|(p, raw)| (p.to_string(), Some(p), raw));
     let others = others.into_iter().enumerate().map(|(at, raw)| (format!("registry[{at}]"), None, raw));
     let mut names = BTreeSet::new();
     for (key, default_of, raw) in defaults.into_iter().chain(others) {
@@ -250,8 +255,12 @@ fn settings(
             fall_back("token_ttl_seconds", Some(fallbacks.token_ttl.as_secs()));
             read(key, own).map(Settings::Oci)
         }
+        Protocol::Pypi => {
+            fall_back("max_file_bytes", fallbacks.artifact);
+            read(key, own).map(Settings::Pypi)
+        }
         other => {
-            let reason = format!("{other} is not supported in this version; cargo, npm and oci are");
+            let reason = format!("{other} is not supported in this version; cargo, npm, oci and pypi are");
             Err(ConfigError::value(format!("{key}.protocol"), reason))
         }
     }

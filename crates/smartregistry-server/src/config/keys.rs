@@ -78,7 +78,7 @@ pub(crate) enum KeyError {
 
 const NO_UPSTREAMS: &str = "this server keeps only what is published to it";
 const NO_GROUPS: &str = "a registry cannot yet be made of others";
-const NO_PROTOCOL: &str = "the protocols of this version are cargo, npm and oci";
+const NO_PROTOCOL: &str = "the protocols of this version are cargo, npm, oci and pypi";
 
 const fn text(name: &'static str) -> Key {
     Key { name, kind: Kind::Text }
@@ -117,11 +117,11 @@ pub(crate) const ROOT: Keys = Keys(&[&[
     table("cargo", CARGO),
     table("npm", NPM),
     table("oci", OCI),
+    table("pypi", PYPI),
     Key { name: "registry", kind: Kind::Tables(REGISTRY) },
     unsupported("upstreams", NO_UPSTREAMS),
     unsupported("maven", NO_PROTOCOL),
     unsupported("composer", NO_PROTOCOL),
-    unsupported("pypi", NO_PROTOCOL),
     unsupported("rubygems", NO_PROTOCOL),
 ]]);
 
@@ -225,12 +225,25 @@ pub(super) const OF_OCI: &[Key] = &[
 ];
 
 const CARGO: Keys = Keys(&[INSTANCE, OF_CARGO]);
+/// What Python package indexes take.
+pub(super) const OF_PYPI: &[Key] = &[
+    scalar("max_file_bytes"),
+    scalar("max_unpacked_bytes"),
+    scalar("max_entries"),
+    scalar("max_files"),
+    scalar("delete"),
+    scalar("local_versions"),
+    scalar("direct_references"),
+    scalar("lenient_accept"),
+];
 
 const NPM: Keys = Keys(&[INSTANCE, OF_NPM]);
 
 const OCI: Keys = Keys(&[INSTANCE, OF_OCI]);
 
-const REGISTRY: Keys = Keys(&[NAMED, INSTANCE, OF_CARGO, OF_NPM, OF_OCI]);
+const PYPI: Keys = Keys(&[INSTANCE, OF_PYPI]);
+
+const REGISTRY: Keys = Keys(&[NAMED, INSTANCE, OF_CARGO, OF_NPM, OF_OCI, OF_PYPI]);
 
 /// Checks that every key of `config` is known.
 pub(crate) fn check(config: &Table) -> Result<(), KeyError> {

@@ -353,7 +353,7 @@ impl Config {
             artifact: raw.limits.artifact.map(|s| s.0),
             token_ttl,
         };
-        let instances = instances::from_raw(raw.cargo, raw.npm, raw.oci, raw.registry, &fallbacks)?;
+        let instances = instances::from_raw(raw.cargo, raw.npm, raw.oci, raw.pypi, raw.registry, &fallbacks)?;
         Ok(Config {
             listen,
             public_url,

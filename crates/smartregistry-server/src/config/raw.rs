@@ -22,6 +22,7 @@ pub(super) struct Raw {
     pub(super) cargo: RawInstance,
     pub(super) npm: RawInstance,
     pub(super) oci: RawInstance,
+    pub(super) pypi: RawInstance,
     pub(super) registry: Vec<RawInstance>,
 }
 
@@ -89,7 +90,7 @@ pub(super) struct RawMetrics {
     pub(super) enabled: Option<bool>,
 }
 
-/// `[cargo]`, `[npm]`, `[oci]` and each `[[registry]]`: `name` and `protocol` stand only in the last, which the schema checks.
+/// `[cargo]`, `[npm]`, `[oci]`, `[pypi]` and each `[[registry]]`: `name` and `protocol` stand only in the last, which the schema checks.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RawInstance {

@@ -46,7 +46,13 @@ fn nothing_at_all_is_the_documented_default() {
         .iter()
         .map(|i| (i.name.as_str(), i.base_paths.iter().map(BasePath::as_str).collect()))
         .collect();
-    assert_eq!(places, [("cargo", vec!["/cargo"]), ("npm", vec!["/npm"]), ("oci", vec!["/v2", "/oci"])]);
+    let expect = [
+        ("cargo", vec!["/cargo"]),
+        ("npm", vec!["/npm"]),
+        ("oci", vec!["/v2", "/oci"]),
+        ("pypi", vec!["/simple", "/pypi"]),
+    ];
+    assert_eq!(places, expect);
 }
 
 #[test]
@@ -127,6 +133,9 @@ fn a_whole_configuration_comes_out_as_written() {
         [oci]
         enabled = false
 
+        [pypi]
+        base_path = "/python"
+
         [[registry]]
         name = "npm-internal"
         protocol = "npm"
@@ -144,7 +153,9 @@ fn a_whole_configuration_comes_out_as_written() {
     assert_eq!(config.storage.connection.secret_access_key.unwrap().expose_secret(), "key-from-file");
     let Settings::Npm(npm) = &config.instances[1].settings else { panic!("npm is the second") };
     assert_eq!(npm.max_tarball_bytes, 5 << 30);
-    let Settings::Oci(oci) = &config.instances[3].settings else { panic!("oci is the last") };
+    let Settings::Pypi(pypi) = &config.instances[2].settings else { panic!("pypi is the third") };
+    assert_eq!(pypi.max_file_bytes, 5 << 30);
+    let Settings::Oci(oci) = &config.instances[4].settings else { panic!("oci is the last") };
     assert_eq!((oci.token_ttl_seconds, oci.max_blob_bytes), (300, Some(5 << 30)));
     assert_eq!(config.auth.max_staleness, Duration::ZERO);
     assert_eq!(config.limits.body_timeout, Duration::from_secs(90));
@@ -161,6 +172,7 @@ fn a_whole_configuration_comes_out_as_written() {
         [
             r#"cargo cargo "/cargo" None None"#,
             r#"npm npm "/js" None Some("https://npm.example.com")"#,
+            r#"pypi pypi "/python" None None"#,
             r#"npm-internal npm "/npm-internal" None None"#,
             r#"team oci "/v2" Some("team.example.com") None"#,
         ]
@@ -188,7 +200,8 @@ fn wrong_values_are_refused_with_their_key() {
     refused("[log]\nformat = 'xml'", "`log.format`");
     refused("[log]\nlevel = 'loud'", "`log.level`");
     refused("[tls]\ncert = 'x'", "tls");
-    refused("cargo.enabled = false\nnpm.enabled = false\noci.enabled = false", "every registry is disabled");
+    let none = "cargo.enabled = false\nnpm.enabled = false\noci.enabled = false\npypi.enabled = false";
+    refused(none, "every registry is disabled");
     refused("[npm]\nbase_path = 'npm'", "`npm.base_path`");
     refused("[npm]\nbase_path = '/metrics'", "`npm.base_path`: /metrics is the server's own");
     refused("[npm]\nregistry_url = 'https://x.example.com/other'", "`npm.registry_url`");
@@ -262,6 +275,7 @@ fn every_field_of_the_protocols_settings_is_a_key() {
     check("cargo", &fields_of::<smartregistry::cargo::CargoConfig>());
     check("npm", &fields_of::<smartregistry::npm::NpmConfig>());
     check("oci", &fields_of::<smartregistry::oci::OciConfig>());
+    check("pypi", &fields_of::<smartregistry::pypi::PypiConfig>());
     check("oci.delete", &fields_of::<smartregistry::oci::DeleteConfig>());
     check("storage", &fields_of::<raw::RawStorage>());
     check("auth", &fields_of::<raw::RawAuth>());

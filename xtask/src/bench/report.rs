@@ -237,7 +237,9 @@ pub(crate) fn write_page(scenarios: &[&str], versions: &[(String, String)]) -> R
             );
         }
     }
-    text.push_str("\n## Scenarios\n\n");
+    text.push('\n');
+    text.push_str(include_str!("benchmarks.reasons.md"));
+    text.push_str("## Scenarios\n\n");
     for outcome in &outcomes {
         text.push_str(&outcome.markdown());
     }

@@ -22,7 +22,7 @@ pub struct ComposerConfig {
     /// So many archives of a branch that others replaced stay for lock files that name them. 20.
     pub replaced_archives: usize,
     /// Whether versions and packages may be deleted (by who has the `delete` action).
-    pub delete: bool,
+    pub allow_delete: bool,
     /// Names that belong to this registry even where it does not have them: clients are told that there are no versions, and
     /// look nowhere else. Patterns in which `*` stands for any run of characters, such as `acme/*`.
     pub reserved_names: Vec<String>,
@@ -38,7 +38,7 @@ impl Default for ComposerConfig {
             max_metadata_bytes: 64 << 20,
             branches: true,
             replaced_archives: 20,
-            delete: true,
+            allow_delete: true,
             reserved_names: Vec::new(),
         }
     }

@@ -23,7 +23,7 @@ pub(crate) async fn remove(
     version: Option<&str>,
 ) -> Result<Response, Error> {
     let actor = call.allow(name, Action::Delete).await?;
-    if !call.registry.config().delete {
+    if !call.registry.config().allow_delete {
         return Err(Error::Forbidden("this registry deletes nothing".to_owned()));
     }
     let packages = call.registry.packages();

@@ -45,7 +45,10 @@ fn are_constraints(words: &[&str]) -> bool {
         [version, "as", alias, rest @ ..] => {
             is_single(version) && normalize(alias).is_some() && are_constraints(rest)
         }
-        [operator, version, rest @ ..] if is_operator(operator) => is_plain(version) && are_constraints(rest),
+        [operator, version, rest @ ..] if is_operator(operator) => {
+            // A commit is read only where nothing stands before the branch.
+            !version.contains('#') && is_plain(version) && are_constraints(rest)
+        }
         [version, rest @ ..] => is_single(version) && are_constraints(rest),
     }
 }
@@ -127,7 +130,7 @@ fn is_number(part: &str) -> bool {
 fn is_bound(word: &str) -> bool {
     let word = without_flag(word);
     let starts_well = word.trim_start_matches(['v', 'V']).starts_with(|c: char| c.is_ascii_digit());
-    starts_well && (is_wildcard(word) || normalize(word).is_some())
+    starts_well && normalize(word).is_some()
 }
 
 /// A version; what ends in `-dev` may be meant as a branch.
@@ -211,6 +214,9 @@ mod tests {
             "dev main",
             "self.version",
             "^dev-main",
+            "^1.*",
+            "~1.2.x",
+            ">= 1.x-dev#abc",
         ] {
             assert!(!is_constraint(bad), "{bad}");
         }

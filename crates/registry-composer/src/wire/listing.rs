@@ -102,6 +102,14 @@ pub(crate) fn score(entry: &CatalogEntry, words: &[String]) -> Option<u32> {
     let mut total = 0;
     for word in words {
         let (_, package) = entry.name.split_once('/').unwrap_or(("", &entry.name));
+        if let Some(start) = word.strip_prefix('^') {
+            // How Composer's users ask for a vendor's packages.
+            if !entry.name.starts_with(start) {
+                return None;
+            }
+            total += 4;
+            continue;
+        }
         let found = if package == word || entry.name == *word {
             8
         } else if entry.name.contains(word.as_str()) {
@@ -137,6 +145,8 @@ mod tests {
         assert_eq!(score(&zebra, &words("stripes")), Some(2));
         assert_eq!(score(&zebra, &words("horses zebra")), Some(9));
         assert_eq!(score(&zebra, &words("zebra cow")), None);
+        assert_eq!(score(&zebra, &words("^acme/")), Some(4));
+        assert_eq!(score(&zebra, &words("^zebra")), None);
         assert_eq!(score(&zebra, &[]), Some(0));
     }
 }

@@ -34,7 +34,7 @@ async fn checklist_34_and_35_deleted_versions_are_gone_and_their_names_stay() {
 #[tokio::test]
 async fn a_registry_may_delete_nothing() {
     let mut setup = Setup::new();
-    setup.config.delete = false;
+    setup.config.allow_delete = false;
     let app = setup.build();
     app.upload("acme/lib", "1.0", package("acme/lib", &json!({}), "")).await.expect(201);
     app.ask("DELETE", "/packages/acme/lib").token("alice-token").send().await.expect(403);

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use smartregistry::{
     SmartRegistry,
     cargo::CargoRegistry,
+    composer::ComposerRegistry,
     core::{
         PackageRegistry, Services,
         auth::{AuthOptions, ScopeSet, StoredAuthProvider},
@@ -152,6 +153,9 @@ async fn registries(
         builder = match one.settings.clone() {
             Settings::Cargo(cargo) => {
                 builder.registry(|services| CargoRegistry::new(instance, at_its_url(services), cargo))
+            }
+            Settings::Composer(composer) => {
+                builder.registry(|services| ComposerRegistry::new(instance, at_its_url(services), composer))
             }
             Settings::Npm(npm) => {
                 builder.registry(|services| NpmRegistry::new(instance, at_its_url(services), npm))

@@ -9,6 +9,8 @@ pub(crate) fn registries() -> Vec<Make> {
     Vec::from([
         #[cfg(feature = "cargo")]
         cargo(),
+        #[cfg(feature = "composer")]
+        composer(),
         #[cfg(feature = "npm")]
         npm(),
         #[cfg(feature = "oci")]
@@ -23,6 +25,15 @@ fn cargo() -> Make {
     use registry_cargo::{CargoConfig, CargoRegistry};
     let instance = default_instance(Protocol::Cargo);
     Box::new(|services| std::sync::Arc::new(CargoRegistry::new(instance, services, CargoConfig::default())))
+}
+
+#[cfg(feature = "composer")]
+fn composer() -> Make {
+    use registry_composer::{ComposerConfig, ComposerRegistry};
+    let instance = default_instance(Protocol::Composer);
+    Box::new(|services| {
+        std::sync::Arc::new(ComposerRegistry::new(instance, services, ComposerConfig::default()))
+    })
 }
 
 #[cfg(feature = "npm")]

@@ -1,10 +1,11 @@
-//! `[cargo]`, `[npm]`, `[oci]`, `[pypi]` and `[[registry]]`: which registries there are and where.
+//! `[cargo]`, `[composer]`, `[npm]`, `[oci]`, `[pypi]` and `[[registry]]`: which registries there are and where.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use http::Uri;
 use smartregistry::{
     cargo::CargoConfig,
+    composer::ComposerConfig,
     core::{BasePath, Instance, InstanceName, Protocol, auth::ScopeSet},
     default_base_paths,
     npm::NpmConfig,
@@ -48,6 +49,8 @@ pub(crate) struct InstanceConfig {
 pub(crate) enum Settings {
     /// Of a Cargo registry.
     Cargo(CargoConfig),
+    /// Of a Composer registry.
+    Composer(ComposerConfig),
     /// Of an npm registry.
     Npm(NpmConfig),
     /// Of an OCI registry.
@@ -79,18 +82,13 @@ impl InstanceConfig {
 }
 
 /// The enabled registries: the default ones first, then the others as written.
-pub(super) fn from_raw(
-    cargo: RawInstance,
-    npm: RawInstance,
-    oci: RawInstance,
-    pypi: RawInstance,
+pub(super) fn from_raw<const N: usize>(
+    defaults: [(Protocol, RawInstance); N],
     others: Vec<RawInstance>,
     fallbacks: &Fallbacks,
 ) -> Result<Vec<InstanceConfig>, ConfigError> {
     let mut instances = Vec::new();
-    let defaults =
-        [(Protocol::Cargo, cargo), (Protocol::Npm, npm), (Protocol::Oci, oci), (Protocol::Pypi, pypi)]
-            .map(|(p, raw)| (p.to_string(), Some(p), raw));
+    let defaults = defaults.map(|(p, raw)| (p.to_string(), Some(p), raw));
     let others = others.into_iter().enumerate().map(|(at, raw)| (format!("registry[{at}]"), None, raw));
     let mut names = BTreeSet::new();
     for (key, default_of, raw) in defaults.into_iter().chain(others) {
@@ -245,6 +243,10 @@ fn settings(
             fall_back("max_crate_bytes", fallbacks.artifact);
             read(key, own).map(Settings::Cargo)
         }
+        Protocol::Composer => {
+            fall_back("max_archive_bytes", fallbacks.artifact);
+            read(key, own).map(Settings::Composer)
+        }
         Protocol::Npm => {
             fall_back("max_document_bytes", fallbacks.document);
             fall_back("max_tarball_bytes", fallbacks.artifact);
@@ -260,7 +262,8 @@ fn settings(
             read(key, own).map(Settings::Pypi)
         }
         other => {
-            let reason = format!("{other} is not supported in this version; cargo, npm, oci and pypi are");
+            let reason =
+                format!("{other} is not supported in this version; cargo, composer, npm, oci and pypi are");
             Err(ConfigError::value(format!("{key}.protocol"), reason))
         }
     }

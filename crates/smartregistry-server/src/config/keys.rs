@@ -78,7 +78,7 @@ pub(crate) enum KeyError {
 
 const NO_UPSTREAMS: &str = "this server keeps only what is published to it";
 const NO_GROUPS: &str = "a registry cannot yet be made of others";
-const NO_PROTOCOL: &str = "the protocols of this version are cargo, npm, oci and pypi";
+const NO_PROTOCOL: &str = "the protocols of this version are cargo, composer, npm, oci and pypi";
 
 const fn text(name: &'static str) -> Key {
     Key { name, kind: Kind::Text }
@@ -115,13 +115,13 @@ pub(crate) const ROOT: Keys = Keys(&[&[
     table("tls", TLS),
     table("metrics", METRICS),
     table("cargo", CARGO),
+    table("composer", COMPOSER),
     table("npm", NPM),
     table("oci", OCI),
     table("pypi", PYPI),
     Key { name: "registry", kind: Kind::Tables(REGISTRY) },
     unsupported("upstreams", NO_UPSTREAMS),
     unsupported("maven", NO_PROTOCOL),
-    unsupported("composer", NO_PROTOCOL),
     unsupported("rubygems", NO_PROTOCOL),
 ]]);
 
@@ -189,6 +189,19 @@ pub(super) const OF_CARGO: &[Key] = &[
     scalar("allow_delete"),
 ];
 
+/// What Composer registries take.
+pub(super) const OF_COMPOSER: &[Key] = &[
+    scalar("max_archive_bytes"),
+    scalar("max_unpacked_bytes"),
+    scalar("max_entries"),
+    scalar("max_versions"),
+    scalar("max_metadata_bytes"),
+    scalar("branches"),
+    scalar("replaced_archives"),
+    scalar("allow_delete"),
+    value("reserved_names"),
+];
+
 /// What npm registries take.
 pub(super) const OF_NPM: &[Key] = &[
     scalar("max_tarball_bytes"),
@@ -224,7 +237,6 @@ pub(super) const OF_OCI: &[Key] = &[
     scalar("delete_untagged_after_seconds"),
 ];
 
-const CARGO: Keys = Keys(&[INSTANCE, OF_CARGO]);
 /// What Python package indexes take.
 pub(super) const OF_PYPI: &[Key] = &[
     scalar("max_file_bytes"),
@@ -237,13 +249,17 @@ pub(super) const OF_PYPI: &[Key] = &[
     scalar("lenient_accept"),
 ];
 
+const CARGO: Keys = Keys(&[INSTANCE, OF_CARGO]);
+
+const COMPOSER: Keys = Keys(&[INSTANCE, OF_COMPOSER]);
+
 const NPM: Keys = Keys(&[INSTANCE, OF_NPM]);
 
 const OCI: Keys = Keys(&[INSTANCE, OF_OCI]);
 
 const PYPI: Keys = Keys(&[INSTANCE, OF_PYPI]);
 
-const REGISTRY: Keys = Keys(&[NAMED, INSTANCE, OF_CARGO, OF_NPM, OF_OCI, OF_PYPI]);
+const REGISTRY: Keys = Keys(&[NAMED, INSTANCE, OF_CARGO, OF_COMPOSER, OF_NPM, OF_OCI, OF_PYPI]);
 
 /// Checks that every key of `config` is known.
 pub(crate) fn check(config: &Table) -> Result<(), KeyError> {

@@ -15,6 +15,7 @@ use std::{
 
 use secrecy::SecretString;
 use smartregistry::core::{
+    Protocol,
     auth::ScopeSet,
     storage::{Connection, StorageLocation},
 };
@@ -353,7 +354,14 @@ impl Config {
             artifact: raw.limits.artifact.map(|s| s.0),
             token_ttl,
         };
-        let instances = instances::from_raw(raw.cargo, raw.npm, raw.oci, raw.pypi, raw.registry, &fallbacks)?;
+        let defaults = [
+            (Protocol::Cargo, raw.cargo),
+            (Protocol::Composer, raw.composer),
+            (Protocol::Npm, raw.npm),
+            (Protocol::Oci, raw.oci),
+            (Protocol::Pypi, raw.pypi),
+        ];
+        let instances = instances::from_raw(defaults, raw.registry, &fallbacks)?;
         Ok(Config {
             listen,
             public_url,

@@ -20,6 +20,7 @@ pub(super) struct Raw {
     pub(super) tls: Option<RawTls>,
     pub(super) metrics: RawMetrics,
     pub(super) cargo: RawInstance,
+    pub(super) composer: RawInstance,
     pub(super) npm: RawInstance,
     pub(super) oci: RawInstance,
     pub(super) pypi: RawInstance,
@@ -90,7 +91,7 @@ pub(super) struct RawMetrics {
     pub(super) enabled: Option<bool>,
 }
 
-/// `[cargo]`, `[npm]`, `[oci]`, `[pypi]` and each `[[registry]]`: `name` and `protocol` stand only in the last, which the schema checks.
+/// `[cargo]`, `[composer]`, `[npm]`, `[oci]`, `[pypi]` and each `[[registry]]`: `name` and `protocol` stand only in the last, which the schema checks.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RawInstance {

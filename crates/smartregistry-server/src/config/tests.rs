@@ -48,6 +48,7 @@ fn nothing_at_all_is_the_documented_default() {
         .collect();
     let expect = [
         ("cargo", vec!["/cargo"]),
+        ("composer", vec!["/composer"]),
         ("npm", vec!["/npm"]),
         ("oci", vec!["/v2", "/oci"]),
         ("pypi", vec!["/simple", "/pypi"]),
@@ -151,11 +152,15 @@ fn a_whole_configuration_comes_out_as_written() {
     assert_eq!(config.public_url.as_deref(), Some("https://registry.example.com"));
     assert!(config.trusted_proxies.contains("10.1.2.3".parse().unwrap()));
     assert_eq!(config.storage.connection.secret_access_key.unwrap().expose_secret(), "key-from-file");
-    let Settings::Npm(npm) = &config.instances[1].settings else { panic!("npm is the second") };
+    let Settings::Composer(composer) = &config.instances[1].settings else {
+        panic!("composer is the second")
+    };
+    assert_eq!(composer.max_archive_bytes, 5 << 30);
+    let Settings::Npm(npm) = &config.instances[2].settings else { panic!("npm is the third") };
     assert_eq!(npm.max_tarball_bytes, 5 << 30);
-    let Settings::Pypi(pypi) = &config.instances[2].settings else { panic!("pypi is the third") };
+    let Settings::Pypi(pypi) = &config.instances[3].settings else { panic!("pypi is the fourth") };
     assert_eq!(pypi.max_file_bytes, 5 << 30);
-    let Settings::Oci(oci) = &config.instances[4].settings else { panic!("oci is the last") };
+    let Settings::Oci(oci) = &config.instances[5].settings else { panic!("oci is the last") };
     assert_eq!((oci.token_ttl_seconds, oci.max_blob_bytes), (300, Some(5 << 30)));
     assert_eq!(config.auth.max_staleness, Duration::ZERO);
     assert_eq!(config.limits.body_timeout, Duration::from_secs(90));
@@ -171,6 +176,7 @@ fn a_whole_configuration_comes_out_as_written() {
         shown,
         [
             r#"cargo cargo "/cargo" None None"#,
+            r#"composer composer "/composer" None None"#,
             r#"npm npm "/js" None Some("https://npm.example.com")"#,
             r#"pypi pypi "/python" None None"#,
             r#"npm-internal npm "/npm-internal" None None"#,
@@ -200,7 +206,7 @@ fn wrong_values_are_refused_with_their_key() {
     refused("[log]\nformat = 'xml'", "`log.format`");
     refused("[log]\nlevel = 'loud'", "`log.level`");
     refused("[tls]\ncert = 'x'", "tls");
-    let none = "cargo.enabled = false\nnpm.enabled = false\noci.enabled = false\npypi.enabled = false";
+    let none = "cargo.enabled = false\ncomposer.enabled = false\nnpm.enabled = false\noci.enabled = false\npypi.enabled = false";
     refused(none, "every registry is disabled");
     refused("[npm]\nbase_path = 'npm'", "`npm.base_path`");
     refused("[npm]\nbase_path = '/metrics'", "`npm.base_path`: /metrics is the server's own");
@@ -273,6 +279,7 @@ fn every_field_of_the_protocols_settings_is_a_key() {
         }
     }
     check("cargo", &fields_of::<smartregistry::cargo::CargoConfig>());
+    check("composer", &fields_of::<smartregistry::composer::ComposerConfig>());
     check("npm", &fields_of::<smartregistry::npm::NpmConfig>());
     check("oci", &fields_of::<smartregistry::oci::OciConfig>());
     check("pypi", &fields_of::<smartregistry::pypi::PypiConfig>());

@@ -80,7 +80,15 @@ fn is_json(config: &LogConfig) -> bool {
 /// Our own crates at the level asked for; others only where something is wrong, or everything is wanted.
 fn targets(level: Level) -> Targets {
     let others = if level == Level::TRACE { LevelFilter::TRACE } else { LevelFilter::WARN.min(level.into()) };
-    ["smartregistry", "registry_cargo", "registry_core", "registry_npm", "registry_oci", "registry_pypi"]
-        .into_iter()
-        .fold(Targets::new().with_default(others), |targets, name| targets.with_target(name, level))
+    [
+        "smartregistry",
+        "registry_cargo",
+        "registry_composer",
+        "registry_core",
+        "registry_npm",
+        "registry_oci",
+        "registry_pypi",
+    ]
+    .into_iter()
+    .fold(Targets::new().with_default(others), |targets, name| targets.with_target(name, level))
 }

@@ -31,6 +31,12 @@ fn npm_only_answers_in_memory() {
 }
 
 #[test]
+fn composer_only_answers_in_memory() {
+    let expect = "where everything is: 200 OK\na name that belongs here: 200 OK\na name that does not: 404 Not Found\n";
+    assert_eq!(printed("composer_only"), expect);
+}
+
+#[test]
 fn custom_auth_follows_organisations_audits_and_limits() {
     let text = printed("custom_auth");
     for line in [

@@ -12,8 +12,11 @@ use serde::Deserialize;
 use crate::access_log::Expected;
 
 /// The suites that exist, by protocol.
-const SUITES: &[(&str, &str)] =
-    &[("npm", include_str!("../../suites/npm.toml")), ("oci", include_str!("../../suites/oci.toml"))];
+const SUITES: &[(&str, &str)] = &[
+    ("composer", include_str!("../../suites/composer.toml")),
+    ("npm", include_str!("../../suites/npm.toml")),
+    ("oci", include_str!("../../suites/oci.toml")),
+];
 
 /// Other steps for the OCI clients, where blobs are redirected to a bucket.
 const OCI_REDIRECTS: &str = include_str!("../../suites/oci-redirect.toml");

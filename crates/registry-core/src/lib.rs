@@ -8,6 +8,7 @@
 //! Nothing here opens a socket: a request comes in as [`Request`], an answer leaves as [`Response`].
 
 pub mod actor;
+pub mod administration;
 #[cfg(any(feature = "archive-tar", feature = "archive-zip"))]
 pub mod archive;
 pub mod auth;

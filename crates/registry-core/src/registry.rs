@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::{
     Actor, ActorSlot, Body, Instance,
+    administration::{AdministrationError, PackageDetails, Yank},
     auth::{Access, Action, AuthError, AuthProvider, AuthRequest, Credentials},
     catalog::Catalog,
     clock::Clock,
@@ -133,5 +134,48 @@ pub trait PackageRegistry: Send + Sync + fmt::Debug {
     /// Paths at the host's root that this registry answers beside its base paths (npm's `/-/npm/v1/oidc/…`), as prefixes.
     fn root_aliases(&self) -> &[&'static str] {
         &[]
+    }
+
+    // ----- what an operator does past the protocol (see `crate::administration`)
+
+    /// A package with all that is known of its versions, deleted ones included.
+    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
+        let _ = name;
+        Err(AdministrationError::not_offered(self.instance().protocol, "packages to show", ""))
+    }
+
+    /// Yanks a version, or takes that back. Done already is done.
+    async fn yank_version(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: &str,
+        yank: &Yank,
+    ) -> Result<(), AdministrationError> {
+        let _ = (actor, name, version, yank);
+        Err(AdministrationError::not_offered(self.instance().protocol, "yank", ""))
+    }
+
+    /// Deletes one version, or the package with all of them. What is deleted leaves a tombstone.
+    async fn delete_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        let _ = (actor, name, version);
+        Err(AdministrationError::not_offered(self.instance().protocol, "way to delete", ""))
+    }
+
+    /// Clears the tombstone of a deleted version, or of a package of which everything was deleted, so that it can be published
+    /// again as if it had never been there. Refuses where something would be lost that can still be had.
+    async fn forget_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        let _ = (actor, name, version);
+        Err(AdministrationError::not_offered(self.instance().protocol, "tombstones to forget", ""))
     }
 }

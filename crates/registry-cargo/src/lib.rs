@@ -35,6 +35,7 @@
 //! What is not here: pulling through from another registry (a crate that was not published here does not exist), RFC 3231's
 //! asymmetric tokens (they are refused with 401), the Git index protocol, and download counts (they are told as 0).
 
+mod administration;
 mod config;
 mod error;
 mod handler;

@@ -4,12 +4,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use registry_core::{
-    Instance, PackageRegistry, Request, Response, Services,
+    Actor, Instance, PackageRegistry, Request, Response, Services,
+    administration::{AdministrationError, PackageDetails, Yank},
+    hooks::Operation,
     maintenance::{GcRun, VerifyRun},
-    storage::StorageError,
+    storage::{Draft, StorageError, UpdateError},
 };
 
-use crate::{config::CargoConfig, handler, maintenance, store::Crates};
+use crate::{
+    administration,
+    config::CargoConfig,
+    handler, maintenance,
+    names::CrateName,
+    store::{Crates, document::CrateDocument},
+    version::Version,
+    wire::catalog::catalog_entry,
+};
 
 /// A Cargo registry: one instance, under its base paths.
 #[derive(Clone, Debug)]
@@ -43,6 +53,40 @@ impl CargoRegistry {
 
     pub(crate) fn crates(&self) -> &Crates {
         &self.inner.crates
+    }
+
+    /// Changes a crate: asks the hooks, commits, tells the catalog.
+    pub(crate) async fn change<E>(
+        &self,
+        actor: &Actor,
+        operation: Operation,
+        (name, version): (&CrateName, Option<&Version>),
+        change: impl FnMut(&mut Draft<CrateDocument>) -> Result<(), E> + Send + 'static,
+    ) -> Result<(), E>
+    where
+        E: From<StorageError> + Send + 'static,
+    {
+        let (store, key) = (self.crates().store(), self.crates().key(name));
+        let permit = store
+            .permit_with(|| {
+                let event = store.event(operation, &key, actor).package(name.as_str());
+                match version {
+                    Some(version) => event.version(version.to_string()),
+                    None => event,
+                }
+            })
+            .await?;
+        let ((), written) = store.commit(&key, permit, change).await.map_err(UpdateError::<E>::merge::<E>)?;
+        self.tell_catalog(written.as_deref().map(|written| &written.value));
+        Ok(())
+    }
+
+    /// Tells the catalog what became of a crate.
+    pub(crate) fn tell_catalog(&self, document: Option<&CrateDocument>) {
+        if let Some(document) = document {
+            let catalog = &self.services().catalog;
+            catalog.changed(&self.inner.instance.name, document.name.as_str(), catalog_entry(document));
+        }
     }
 }
 
@@ -82,5 +126,36 @@ impl PackageRegistry for CargoRegistry {
              # then: cargo login --registry {name}, or CARGO_REGISTRIES_{variable}_TOKEN=TOKEN\n\
              # cargo publish --registry {name}; cargo add CRATE --registry {name}\n"
         )
+    }
+    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
+        administration::show(self, name).await
+    }
+
+    async fn yank_version(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: &str,
+        yank: &Yank,
+    ) -> Result<(), AdministrationError> {
+        administration::yank(self, actor, name, version, yank).await
+    }
+
+    async fn delete_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        administration::delete(self, actor, name, version).await
+    }
+
+    async fn forget_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        administration::forget(self, actor, name, version).await
     }
 }

@@ -13,10 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::{
-    error::Error, names::CrateName, registry::CargoRegistry, store::document::CrateDocument,
-    wire::catalog::catalog_entry,
-};
+use crate::{error::Error, names::CrateName, registry::CargoRegistry, store::document::CrateDocument};
 
 /// The largest body of a request that is no publish.
 const SMALL_BODY: u64 = 64 << 10;
@@ -141,15 +138,6 @@ impl<'r> Call<'r> {
     pub(crate) async fn drain(&mut self) {
         if let Some(body) = self.body.get_mut().take() {
             drain_body(body).await;
-        }
-    }
-
-    /// Tells the catalog what became of a crate.
-    pub(crate) fn tell_catalog(&self, document: Option<&CrateDocument>) {
-        if let Some(document) = document {
-            let catalog = &self.registry.services().catalog;
-            let instance = &self.registry.instance().name;
-            catalog.changed(instance, document.name.as_str(), catalog_entry(document));
         }
     }
 }

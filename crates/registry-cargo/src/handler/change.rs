@@ -15,22 +15,10 @@ pub(crate) async fn yank(
     yanked: bool,
 ) -> Result<Response, Error> {
     let (actor, name) = &call.allow(asked, &[Action::Delete, Action::Write]).await?;
-    let crates = call.registry.crates();
-    let permit = crates
-        .store()
-        .permit_with(|| {
-            crates
-                .store()
-                .event(Operation::Put, &crates.key(name), actor)
-                .package(name.as_str())
-                .version(version.to_string())
-        })
-        .await?;
     let now = call.registry.services().clock.now();
     let (krate, wanted) = (name.clone(), version.clone());
     let change = move |draft: &mut _| changes::yank(draft, &krate, &wanted, yanked, now);
-    let ((), written) = crates.store().commit(&crates.key(name), permit, change).await?;
-    call.tell_catalog(written.as_deref().map(|written| &written.value));
+    call.registry.change(actor, Operation::Put, (name, Some(version)), change).await?;
     Ok(json_response(StatusCode::OK, &json!({"ok": true})))
 }
 
@@ -44,22 +32,9 @@ pub(crate) async fn delete(
     if !call.registry.config().allow_delete {
         return Err(Error::Forbidden("this registry does not delete: yank the version".to_owned()));
     }
-    let crates = call.registry.crates();
-    let permit = crates
-        .store()
-        .permit_with(|| {
-            let event =
-                crates.store().event(Operation::Delete, &crates.key(name), actor).package(name.as_str());
-            match version {
-                Some(version) => event.version(version.to_string()),
-                None => event,
-            }
-        })
-        .await?;
     let now = call.registry.services().clock.now();
     let (krate, wanted) = (name.clone(), version.cloned());
     let change = move |draft: &mut _| changes::delete(draft, &krate, wanted.as_ref(), now);
-    let ((), written) = crates.store().commit(&crates.key(name), permit, change).await?;
-    call.tell_catalog(written.as_deref().map(|written| &written.value));
+    call.registry.change(actor, Operation::Delete, (name, version), change).await?;
     Ok(json_response(StatusCode::OK, &json!({"ok": true})))
 }

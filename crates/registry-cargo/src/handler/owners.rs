@@ -1,7 +1,7 @@
 //! `cargo owner`. Owners are told; what somebody may do, their scopes say.
 
 use http::StatusCode;
-use registry_core::{Actor, Response, auth::Action, hooks::Operation};
+use registry_core::{Response, auth::Action, hooks::Operation};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -44,7 +44,8 @@ pub(crate) async fn add(call: &mut Call<'_>, asked: &CrateName) -> Result<Respon
     let text = format!("{} added to the owners of {name}", logins.join(", "));
     let now = call.registry.services().clock.now();
     let krate = name.clone();
-    commit(call, &actor, &name, move |draft| changes::add_owners(draft, &krate, &logins, now)).await?;
+    let change = move |draft: &mut _| changes::add_owners(draft, &krate, &logins, now);
+    call.registry.change(&actor, Operation::Put, (&name, None), change).await?;
     Ok(done(&text))
 }
 
@@ -55,7 +56,8 @@ pub(crate) async fn remove(call: &mut Call<'_>, asked: &CrateName) -> Result<Res
     let text = format!("{} removed from the owners of {name}", logins.join(", "));
     let now = call.registry.services().clock.now();
     let krate = name.clone();
-    commit(call, &actor, &name, move |draft| changes::remove_owners(draft, &krate, &logins, now)).await?;
+    let change = move |draft: &mut _| changes::remove_owners(draft, &krate, &logins, now);
+    call.registry.change(&actor, Operation::Put, (&name, None), change).await?;
     Ok(done(&text))
 }
 
@@ -65,22 +67,6 @@ async fn users(call: &mut Call<'_>) -> Result<Vec<String>, Error> {
         return Err(Error::bad(format!("name 1 to {MAX_USERS} users")));
     }
     Ok(users)
-}
-
-async fn commit<F>(call: &Call<'_>, actor: &Actor, name: &CrateName, change: F) -> Result<(), Error>
-where
-    F: FnMut(&mut registry_core::storage::Draft<crate::store::document::CrateDocument>) -> Result<(), Error>
-        + Send
-        + 'static,
-{
-    let crates = call.registry.crates();
-    let key = crates.key(name);
-    let permit = crates
-        .store()
-        .permit_with(|| crates.store().event(Operation::Put, &key, actor).package(name.as_str()))
-        .await?;
-    crates.store().commit(&key, permit, change).await?;
-    Ok(())
 }
 
 fn done(text: &str) -> Response {

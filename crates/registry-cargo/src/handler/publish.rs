@@ -170,7 +170,7 @@ async fn commit(
         .commit(&crates.key(&name), permit, move |draft| changes::publish(draft, &publish))
         .await?;
     match published {
-        Published::New => call.tell_catalog(written.as_deref().map(|written| &written.value)),
+        Published::New => call.registry.tell_catalog(written.as_deref().map(|written| &written.value)),
         Published::Already => {
             warnings.push("this version was already published with the same content".to_owned());
         }

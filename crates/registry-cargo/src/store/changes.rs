@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use registry_core::storage::Draft;
+use registry_core::{administration::AdministrationError, storage::Draft};
 
 use super::document::{CrateDocument, Release, Removed};
 use crate::{error::Error, names::CrateName, version::Version};
@@ -39,7 +39,7 @@ pub(crate) fn check_free<'d>(
     name: &CrateName,
     version: &Version,
 ) -> Result<Option<&'d Arc<Release>>, Error> {
-    let Some(document) = document else { return Ok(None) };
+    let Some(document) = document.filter(|document| !document.forgotten) else { return Ok(None) };
     if document.name != *name {
         return Err(Error::Conflict(format!(
             "the name \"{name}\" is taken: there is a crate \"{}\", which differs only in case, `-` or `_`",
@@ -83,6 +83,9 @@ pub(crate) fn publish(draft: &mut Draft<CrateDocument>, publish: &Publish) -> Re
         });
     }
     let document = draft.edit_or_insert_with(|| CrateDocument::new(publish.name.clone(), publish.now));
+    if document.forgotten {
+        *document = document.anew(publish.name.clone(), publish.now);
+    }
     if !document.is_live() {
         document.owners = vec![publish.release.publisher.clone()];
     }
@@ -142,6 +145,42 @@ pub(crate) fn delete(
         if !document.is_live() {
             document.owners.clear();
         }
+        document.touch(now);
+    }
+    Ok(())
+}
+
+/// Clears a deleted version's tombstone, or gives the whole name free where nothing of it can be had.
+pub(crate) fn forget(
+    draft: &mut Draft<CrateDocument>,
+    name: &CrateName,
+    version: Option<&Version>,
+    now: DateTime<Utc>,
+) -> Result<(), AdministrationError> {
+    let text = version.map(ToString::to_string);
+    let nothing = || AdministrationError::nothing_to_forget(name.as_str(), text.as_deref());
+    let current = draft.get().filter(|document| !document.forgotten && document.name.is_spelled_as(name));
+    let current = current.ok_or_else(nothing)?;
+    let Some(version) = version else {
+        if current.is_live() {
+            return Err(AdministrationError::package_is_live(name.as_str(), current.releases.len()));
+        }
+        let mut forgotten = current.anew(current.name.clone(), now);
+        forgotten.forgotten = true;
+        forgotten.touch(now);
+        draft.set(forgotten);
+        return Ok(());
+    };
+    // The number is used whatever its build metadata was.
+    let is_it = |other: &Version| other.without_build() == version.without_build();
+    if !current.removed.keys().any(is_it) {
+        if let Some(live) = current.releases.keys().find(|other| is_it(other)) {
+            return Err(AdministrationError::version_is_live(name.as_str(), &live.to_string()));
+        }
+        return Err(nothing());
+    }
+    if let Some(document) = draft.edit() {
+        document.removed.retain(|other, _| !is_it(other));
         document.touch(now);
     }
     Ok(())

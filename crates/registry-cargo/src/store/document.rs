@@ -25,6 +25,9 @@ pub(crate) struct CrateDocument {
     pub(crate) removed: IndexMap<Version, Removed>,
     /// The owners. Never empty while there is a version.
     pub(crate) owners: Vec<String>,
+    /// Whether the administrator gave the name free: all that is known of it is over, and it reads as never published.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) forgotten: bool,
     /// Fields of newer versions.
     #[serde(flatten)]
     pub(crate) unknown: UnknownFields,
@@ -122,8 +125,16 @@ impl CrateDocument {
             releases: IndexMap::new(),
             removed: IndexMap::new(),
             owners: Vec::new(),
+            forgotten: false,
             unknown: UnknownFields::default(),
         }
+    }
+
+    /// What is left of a crate whose name is given free, or that begins anew under such a name. Its times go on: clients may
+    /// remember the old ones.
+    pub(crate) fn anew(&self, name: CrateName, now: DateTime<Utc>) -> Self {
+        let new = Self::new(name, now);
+        Self { modified: self.modified.max(new.modified), ..new }
     }
 
     /// Marks the document as changed: clients compare whole seconds.

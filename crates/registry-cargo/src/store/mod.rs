@@ -54,12 +54,13 @@ impl Crates {
         self.root().child().segment(&name.collision_key()).fixed("-").segment(&file).build()
     }
 
-    /// What there is at the place of a name, however it is spelled, with or without versions.
+    /// What there is at the place of a name, however it is spelled, with or without versions. Nothing, where it was given free.
     pub(crate) async fn read(
         &self,
         name: &CrateName,
     ) -> Result<Option<Arc<Versioned<CrateDocument>>>, StorageError> {
-        self.store.read::<CrateDocument>(&self.key(name)).await
+        let document = self.store.read::<CrateDocument>(&self.key(name)).await?;
+        Ok(document.filter(|document| !document.forgotten))
     }
 
     /// A crate of this name (in any case) that has a version.

@@ -2,6 +2,8 @@
 //! show that line of docs/cargo.md's table.
 
 #[cfg(test)]
+mod administration;
+#[cfg(test)]
 mod app;
 #[cfg(test)]
 mod changes;

@@ -31,6 +31,7 @@
 //! every change to them. Pulling through from another registry will live in `upstream`; until then a name that is not
 //! here does not exist.
 
+mod administration;
 mod config;
 mod error;
 mod handler;

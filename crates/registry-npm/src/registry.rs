@@ -4,14 +4,26 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use registry_core::{
-    Instance, PackageRegistry, Request, Response, Services,
+    Actor, Instance, PackageRegistry, Protocol, Request, Response, Services,
+    administration::{AdministrationError, PackageDetails, Yank},
     catalog::CatalogEntry,
+    hooks::Operation,
     maintenance::{GcRun, VerifyRun},
-    storage::StorageError,
+    storage::{Draft, StorageError, UpdateError, Versioned},
 };
 use tokio::sync::Semaphore;
 
-use crate::{config::NpmConfig, handler, maintenance, store::Packages, wire::search::Details};
+use crate::{
+    administration,
+    config::NpmConfig,
+    handler, maintenance,
+    names::PackageName,
+    store::{
+        Packages,
+        packument::{Change, Packument},
+    },
+    wire::search::{Details, catalog_entry},
+};
 
 /// Large packuments are rendered by so many threads at once.
 pub(crate) const RENDERERS: usize = 2;
@@ -62,6 +74,43 @@ impl NpmRegistry {
     pub(crate) fn renderers(&self) -> &Semaphore {
         &self.inner.renderers
     }
+
+    /// The time and revision of a change that happens now.
+    pub(crate) fn new_change(&self) -> Change {
+        Change::at(self.services().clock.now())
+    }
+
+    /// Changes a package: asks the hooks, which are told of the version or tag where there is one; commits; tells the catalog.
+    pub(crate) async fn change<E>(
+        &self,
+        actor: &Actor,
+        operation: Operation,
+        (name, version): (&PackageName, Option<&str>),
+        change: impl FnMut(&mut Draft<Packument>) -> Result<(), E> + Send + 'static,
+    ) -> Result<Option<Arc<Versioned<Packument>>>, E>
+    where
+        E: From<StorageError> + Send + 'static,
+    {
+        let (store, key) = (self.packages().store(), self.packages().key(name));
+        let permit = store
+            .permit_with(|| {
+                let event = store.event(operation, &key, actor).package(name.as_str());
+                match version {
+                    Some(version) => event.version(version),
+                    None => event,
+                }
+            })
+            .await?;
+        let ((), written) = store.commit(&key, permit, change).await.map_err(UpdateError::<E>::merge::<E>)?;
+        self.tell_catalog(name, written.as_deref().map(|written| &written.value));
+        Ok(written)
+    }
+
+    /// Tells the catalog what became of a package.
+    pub(crate) fn tell_catalog(&self, name: &PackageName, document: Option<&Packument>) {
+        let entry = document.and_then(catalog_entry);
+        self.services().catalog.changed(&self.inner.instance.name, name.as_str(), entry);
+    }
 }
 
 #[async_trait]
@@ -105,5 +154,37 @@ impl PackageRegistry for NpmRegistry {
 
     fn root_aliases(&self) -> &[&'static str] {
         &ROOT_ALIASES
+    }
+    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
+        administration::show(self, name).await
+    }
+
+    async fn yank_version(
+        &self,
+        _: &Actor,
+        name: &str,
+        version: &str,
+        _: &Yank,
+    ) -> Result<(), AdministrationError> {
+        let instead = format!("deprecate it (npm deprecate {name}@{version} MESSAGE), or delete it");
+        Err(AdministrationError::not_offered(Protocol::Npm, "yank", &instead))
+    }
+
+    async fn delete_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        administration::delete(self, actor, name, version).await
+    }
+
+    async fn forget_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        administration::forget(self, actor, name, version).await
     }
 }

@@ -48,20 +48,10 @@ pub(crate) async fn set(call: &mut Call<'_>, name: &PackageName) -> Result<Respo
             Err(Error::bad("access is \"public\" or \"restricted\""))
         };
     };
-    let packages = call.registry.packages();
-    let key = packages.key(name);
-    let permit = packages
-        .store()
-        .permit_with(|| packages.store().event(Operation::Put, &key, &actor).package(name.as_str()))
-        .await?;
-    let (owned, change) = (name.clone(), call.change());
-    let ((), written) = packages
-        .store()
-        .commit(&key, permit, move |draft| changes::change_access(draft, &owned, access, &change))
-        .await?;
-    let document = written.as_deref().map(|written| &written.value);
-    call.tell_catalog(name, document);
-    Ok(done(StatusCode::OK, name, document))
+    let (owned, change) = (name.clone(), call.registry.new_change());
+    let change = move |draft: &mut _| changes::change_access(draft, &owned, access, &change);
+    let written = call.registry.change(&actor, Operation::Put, (name, None), change).await?;
+    Ok(done(StatusCode::OK, name, written.as_deref().map(|written| &written.value)))
 }
 
 /// `GET …/visibility`.

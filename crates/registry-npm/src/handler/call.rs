@@ -18,7 +18,7 @@ use crate::{
     error::{Error, json_response},
     names::PackageName,
     registry::NpmRegistry,
-    store::packument::{Change, Packument, Person},
+    store::packument::{Packument, Person},
     wire::packument::Urls,
 };
 
@@ -46,11 +46,6 @@ impl<'r> Call<'r> {
     /// Where clients reach us.
     pub(crate) fn urls(&self) -> Urls<'_> {
         Urls { origin: &self.origin, base: &self.base }
-    }
-
-    /// The time and revision of what this request changes.
-    pub(crate) fn change(&self) -> Change {
-        Change::at(self.registry.services().clock.now())
     }
 
     // ----- who
@@ -199,12 +194,6 @@ pub(crate) fn done(status: StatusCode, name: &PackageName, document: Option<&Pac
 }
 
 impl Call<'_> {
-    /// Tells the catalog what became of a package.
-    pub(crate) fn tell_catalog(&self, name: &PackageName, document: Option<&Packument>) {
-        let entry = document.and_then(crate::wire::search::catalog_entry);
-        self.registry.services().catalog.changed(&self.registry.instance().name, name.as_str(), entry);
-    }
-
     /// All packages that the actor may read, as the catalog knows them.
     pub(crate) async fn readable(
         &self,

@@ -62,18 +62,10 @@ pub(crate) async fn put(call: &mut Call<'_>, name: &PackageName, rev: &str) -> R
 pub(crate) async fn delete(call: &Call<'_>, name: &PackageName, rev: &str) -> Result<Response, Error> {
     let actor = call.allow(name, Action::Delete).await?;
     check_unpublish(call)?;
-    let packages = call.registry.packages();
-    let key = packages.key(name);
-    let permit = packages
-        .store()
-        .permit_with(|| packages.store().event(Operation::Delete, &key, &actor).package(name.as_str()))
-        .await?;
-    let (owned, rev, change) = (name.clone(), named_rev(Some(rev)).map(str::to_owned), call.change());
-    packages
-        .store()
-        .commit(&key, permit, move |draft| changes::remove_all(draft, &owned, rev.as_deref(), &change))
-        .await?;
-    call.tell_catalog(name, None);
+    let (owned, rev) = (name.clone(), named_rev(Some(rev)).map(str::to_owned));
+    let change = call.registry.new_change();
+    let change = move |draft: &mut _| changes::remove(draft, &owned, None, rev.as_deref(), &change);
+    call.registry.change(&actor, Operation::Delete, (name, None), change).await?;
     Ok(done(StatusCode::OK, name, None))
 }
 
@@ -197,7 +189,7 @@ async fn read(
             .and_then(ReadmeText::into_text)
             .map(|text| cut_readme(text, readme_bytes).into()),
         max_bytes: call.registry.config().max_packument_bytes,
-        change: call.change(),
+        change: call.registry.new_change(),
     })
 }
 
@@ -241,28 +233,19 @@ async fn read_owners(
 
 /// Commits a change.
 async fn apply(call: &Call<'_>, actor: &Actor, name: &PackageName, edit: Edit) -> Result<Response, Error> {
-    let packages = call.registry.packages();
-    let key = packages.key(name);
-    let current = packages.load(name).await?.ok_or_else(|| Error::no_package(name.as_str()))?;
+    let current =
+        call.registry.packages().load(name).await?.ok_or_else(|| Error::no_package(name.as_str()))?;
     let removals = changes::removals(&current, &edit);
     if !removals.is_empty() && !call.registry.config().unpublish {
         check_unpublish(call)?;
     }
-    let permit = packages
-        .store()
-        .permit_with(|| {
-            let operation = if removals.is_empty() { Operation::Put } else { Operation::Delete };
-            let event = packages.store().event(operation, &key, actor).package(name.as_str());
-            match removals.as_slice() {
-                [version] => event.version(version.as_str()),
-                _ => event,
-            }
-        })
-        .await?;
+    let operation = if removals.is_empty() { Operation::Put } else { Operation::Delete };
+    let version = match removals.as_slice() {
+        [version] => Some(version.as_str()),
+        _ => None,
+    };
     let owned = name.clone();
-    let ((), written) =
-        packages.store().commit(&key, permit, move |draft| changes::edit(draft, &owned, &edit)).await?;
-    let document = written.as_deref().map(|written| &written.value);
-    call.tell_catalog(name, document);
-    Ok(done(StatusCode::CREATED, name, document))
+    let change = move |draft: &mut _| changes::edit(draft, &owned, &edit);
+    let written = call.registry.change(actor, operation, (name, version), change).await?;
+    Ok(done(StatusCode::CREATED, name, written.as_deref().map(|written| &written.value)))
 }

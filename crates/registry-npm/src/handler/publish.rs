@@ -168,7 +168,7 @@ async fn publish(
         .await?;
 
     let config = call.registry.config();
-    let change = call.change();
+    let change = call.registry.new_change();
     let client = &wanted.manifest.dist;
     let release = Release {
         install: wanted.manifest.install,
@@ -211,7 +211,7 @@ async fn publish(
     let ((), written) =
         packages.store().commit(&key, permit, move |draft| changes::publish(draft, &publish)).await?;
     let document = written.as_deref().map(|written| &written.value);
-    call.tell_catalog(name, document);
+    call.registry.tell_catalog(name, document);
     Ok(done(StatusCode::CREATED, name, document))
 }
 

@@ -33,19 +33,10 @@ pub(crate) async fn set(call: &mut Call<'_>, starred: bool) -> Result<Response, 
     let packages = call.registry.packages();
     let document = packages.load(&name).await?.ok_or_else(|| Error::no_package(name.as_str()))?;
     check_visible(&actor, document.access)?;
-    let key = packages.key(&name);
-    let permit = packages
-        .store()
-        .permit_with(|| packages.store().event(Operation::Put, &key, &actor).package(name.as_str()))
-        .await?;
-    let (owned, change) = (name.clone(), call.change());
-    let ((), written) = packages
-        .store()
-        .commit(&key, permit, move |draft| changes::change_star(draft, &owned, &user, starred, &change))
-        .await?;
-    let document = written.as_deref().map(|written| &written.value);
-    call.tell_catalog(&name, document);
-    Ok(done(StatusCode::OK, &name, document))
+    let (owned, change) = (name.clone(), call.registry.new_change());
+    let change = move |draft: &mut _| changes::change_star(draft, &owned, &user, starred, &change);
+    let written = call.registry.change(&actor, Operation::Put, (&name, None), change).await?;
+    Ok(done(StatusCode::OK, &name, written.as_deref().map(|written| &written.value)))
 }
 
 /// `GET /-/user/v1/star`: what the asker starred.

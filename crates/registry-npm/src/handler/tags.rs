@@ -62,25 +62,10 @@ async fn commit(
     tag: Option<Tag>,
     wanted: TagChange,
 ) -> Result<Response, Error> {
-    let packages = call.registry.packages();
-    let key = packages.key(name);
-    let permit = packages
-        .store()
-        .permit_with(|| {
-            let event = packages.store().event(Operation::Put, &key, actor).package(name.as_str());
-            match &tag {
-                Some(tag) => event.version(tag.as_str()),
-                None => event,
-            }
-        })
-        .await?;
-    let (owned, change) = (name.clone(), call.change());
+    let (owned, change) = (name.clone(), call.registry.new_change());
     let most = call.registry.config().max_packument_bytes;
-    let ((), written) = packages
-        .store()
-        .commit(&key, permit, move |draft| changes::change_tags(draft, &owned, &wanted, most, &change))
-        .await?;
-    let document = written.as_deref().map(|written| &written.value);
-    call.tell_catalog(name, document);
-    Ok(done(StatusCode::OK, name, document))
+    let change = move |draft: &mut _| changes::change_tags(draft, &owned, &wanted, most, &change);
+    let what = (name, tag.as_ref().map(Tag::as_str));
+    let written = call.registry.change(actor, Operation::Put, what, change).await?;
+    Ok(done(StatusCode::OK, name, written.as_deref().map(|written| &written.value)))
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::Duration;
 use indexmap::IndexMap;
-use registry_core::storage::Draft;
+use registry_core::{administration::AdministrationError, storage::Draft};
 
 use super::packument::{Change, Packument, Person, Release};
 use crate::{
@@ -97,6 +97,9 @@ pub(crate) fn publish(draft: &mut Draft<Packument>, publish: &Publish) -> Result
     let document = draft.edit_or_insert_with(|| {
         Packument::new(publish.name.clone(), publish.default_access, &publish.change)
     });
+    if document.forgotten {
+        *document = document.anew(publish.default_access, &publish.change);
+    }
     if document.is_live() {
         document.access = publish.access.unwrap_or(document.access);
     } else {
@@ -291,18 +294,57 @@ fn star(document: &mut Packument, edit: &Edit) -> bool {
     }
 }
 
-/// Takes a whole package away.
-pub(crate) fn remove_all(
+/// Takes a version away, or a whole package.
+pub(crate) fn remove(
     draft: &mut Draft<Packument>,
     name: &PackageName,
+    version: Option<&Version>,
     rev: Option<&str>,
     change: &Change,
 ) -> Result<(), Error> {
     let current = live(draft, name)?;
     check_rev(current, rev)?;
-    let all: Vec<Version> = current.releases.keys().cloned().collect();
+    let goes: Vec<Version> = match version {
+        Some(version) if current.releases.contains_key(version) => vec![version.clone()],
+        Some(version) => {
+            return Err(Error::NotFound(format!("version {version} of \"{name}\" not found")));
+        }
+        None => current.releases.keys().cloned().collect(),
+    };
     if let Some(document) = draft.edit() {
-        document.remove(&all, change);
+        document.remove(&goes, change);
+        document.touch(change);
+    }
+    Ok(())
+}
+
+/// Clears an unpublished version's tombstone, or gives the whole name free where nothing of it can be had.
+pub(crate) fn forget(
+    draft: &mut Draft<Packument>,
+    name: &PackageName,
+    version: Option<&Version>,
+    change: &Change,
+) -> Result<(), AdministrationError> {
+    let nothing = || AdministrationError::nothing_to_forget(name.as_str(), version.map(Version::as_str));
+    let current = draft.get().filter(|document| !document.forgotten).ok_or_else(nothing)?;
+    let Some(version) = version else {
+        if current.is_live() {
+            return Err(AdministrationError::package_is_live(name.as_str(), current.releases.len()));
+        }
+        let mut forgotten = current.anew(current.access, change);
+        forgotten.forgotten = true;
+        forgotten.touch(change);
+        draft.set(forgotten);
+        return Ok(());
+    };
+    if current.releases.contains_key(version) {
+        return Err(AdministrationError::version_is_live(name.as_str(), version.as_str()));
+    }
+    if !current.removed.contains_key(version) {
+        return Err(nothing());
+    }
+    if let Some(document) = draft.edit() {
+        document.removed.shift_remove(version);
         document.touch(change);
     }
     Ok(())

@@ -51,6 +51,9 @@ pub(crate) struct Packument {
     /// When the package was unpublished as a whole, until something is published again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unpublished: Option<DateTime<Utc>>,
+    /// Whether the administrator gave the name free: all that is known of it is over, and it reads as never published.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) forgotten: bool,
     /// Fields of newer versions.
     #[serde(flatten)]
     pub(crate) unknown: UnknownFields,
@@ -172,8 +175,16 @@ impl Packument {
             readme: None,
             readme_file: None,
             unpublished: None,
+            forgotten: false,
             unknown: UnknownFields::default(),
         }
+    }
+
+    /// What is left of a package whose name is given free, or that begins anew under such a name. Its revision and time go on:
+    /// clients may remember the old ones.
+    pub(crate) fn anew(&self, access: AccessLevel, change: &Change) -> Self {
+        let new = Self::new(self.name.clone(), access, change);
+        Self { rev: self.rev.clone(), modified: self.modified.max(new.modified), ..new }
     }
 
     /// About how many bytes of JSON the document takes: what grows with what clients send.

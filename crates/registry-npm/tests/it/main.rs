@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod account;
 #[cfg(test)]
+mod administration;
+#[cfg(test)]
 mod app;
 #[cfg(test)]
 mod edits;

@@ -1,0 +1,260 @@
+//! Files and their checksums on their way in.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use http::{HeaderMap, StatusCode};
+use parking_lot::Mutex;
+use registry_core::{
+    Actor, Body, Response,
+    auth::Action,
+    hooks::Operation,
+    http::respond_empty,
+    storage::{ArtifactSpec, Draft, PendingArtifact, WantedDigests},
+};
+
+use super::{call::Call, files::content_type, metadata::MAX_CHECKSUM};
+use crate::{
+    config::{VersionPolicy, WritePolicy},
+    error::Error,
+    names::{FileKind, VersionName},
+    store::{
+        changes::{self, Added, NewFile, Rules},
+        version::{File, Version},
+    },
+    wire::{
+        checksum::{Algorithm, ChecksumError, Checksums},
+        pom::{Pom, Project},
+    },
+};
+
+/// A larger POM is stored and not looked into.
+const MAX_POM: usize = 5 << 20;
+
+impl Call<'_> {
+    /// Whether the repository takes anything at all.
+    pub(super) fn open_for_writing(&self) -> Result<(), Error> {
+        if self.registry.config().writes == WritePolicy::Never {
+            return Err(Error::Forbidden("this repository takes no uploads".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// A path that takes nothing.
+pub(crate) async fn refuse(call: &Call<'_>, why: &str) -> Result<Response, Error> {
+    call.writer().await?;
+    Err(Error::bad(why))
+}
+
+/// `PUT <group>/<artifact>/<version>/<file>`, also with the ending of a checksum.
+pub(crate) async fn put(call: &mut Call<'_>, version: &VersionName, file: &str) -> Result<Response, Error> {
+    let actor = call.allow(version.artifact(), Action::Write).await?;
+    call.open_for_writing()?;
+    check_policy(call.registry.config().versions, version)?;
+    match Algorithm::split(file) {
+        Some((of, algorithm)) => put_checksum(call, version, of, algorithm).await,
+        None => put_file(call, &actor, version, file).await,
+    }
+}
+
+fn check_policy(policy: VersionPolicy, version: &VersionName) -> Result<(), Error> {
+    let text = version.version();
+    if matches!(text, "LATEST" | "RELEASE") {
+        return Err(Error::bad(format!("{text} is no version: clients mean another one by it")));
+    }
+    match (policy, version.is_snapshot()) {
+        (VersionPolicy::Release, true) => {
+            Err(Error::bad(format!("this repository takes releases, and {text} is a snapshot")))
+        }
+        (VersionPolicy::Snapshot, false) => {
+            Err(Error::bad(format!("this repository takes snapshots, and {text} is a release")))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn put_file(
+    call: &mut Call<'_>,
+    actor: &Actor,
+    version: &VersionName,
+    file: &str,
+) -> Result<Response, Error> {
+    let artifacts = call.registry.artifacts();
+    let config = call.registry.config();
+    let rules = Rules::from(config);
+    if !artifacts.fits(version, file) {
+        return Err(Error::bad("the path is too long for this repository's store"));
+    }
+    let limit = config.max_file_bytes;
+    let length = call.announced();
+    if length.is_some_and(|length| length > limit) {
+        return Err(Error::TooLarge { what: "file", limit });
+    }
+    let found = artifacts.version(version).await?;
+    changes::check_early(found.as_deref().map(|found| &found.value), version, file, length, rules)?;
+    if found.is_none()
+        && let Some(artifact) = artifacts.artifact(version.artifact()).await?
+        && artifact.versions.len() >= config.max_versions
+    {
+        let most = config.max_versions;
+        return Err(Error::Conflict(format!(
+            "the artifact has {} versions, and this repository keeps at most {most} of one",
+            artifact.versions.len()
+        )));
+    }
+    let announced = header_checksums(&call.parts.headers)?;
+    let kind = FileKind::of(version, file);
+    let body = call.take_body();
+    let (pending, text) = write(call, version, file, body, kind.is_pom(file)).await?;
+    let checksums = Checksums::from(pending.digests());
+    changes::check_checksums(&checksums, &announced)?;
+    let project = match text {
+        Some(text) => read_pom(&text, version, config.strict_poms)?,
+        None => None,
+    };
+    commit(call, actor, version, file, pending, project, rules).await
+}
+
+/// Streams a file to the store; of a POM the text is kept as well.
+async fn write(
+    call: &Call<'_>,
+    version: &VersionName,
+    file: &str,
+    body: Body,
+    keep: bool,
+) -> Result<(PendingArtifact, Option<Vec<u8>>), Error> {
+    let artifacts = call.registry.artifacts();
+    let spec = ArtifactSpec {
+        digests: WantedDigests { md5: true, sha1: true, sha512: true, ..WantedDigests::default() },
+        max_bytes: Some(call.registry.config().max_file_bytes),
+        length: body.known_length(),
+        ..ArtifactSpec::default()
+    };
+    let key = artifacts.file_key(version, file);
+    if !keep {
+        return Ok((artifacts.store().write_artifact(&key, body, spec).await?, None));
+    }
+    let kept: Arc<Mutex<Option<Vec<u8>>>> = Arc::new(Mutex::new(Some(Vec::new())));
+    let keeper = Arc::clone(&kept);
+    let pieces = body.into_data_stream().inspect(move |piece| {
+        if let Ok(piece) = piece {
+            keep_piece(&mut keeper.lock(), piece);
+        }
+    });
+    let pending = artifacts.store().write_artifact(&key, Body::from_stream(pieces), spec).await?;
+    let text = kept.lock().take();
+    Ok((pending, text))
+}
+
+/// Adds to what is kept of a POM, or gives it up where it grows too large.
+fn keep_piece(kept: &mut Option<Vec<u8>>, piece: &Bytes) {
+    if let Some(text) = kept {
+        if text.len().saturating_add(piece.len()) > MAX_POM {
+            *kept = None;
+        } else {
+            text.extend_from_slice(piece);
+        }
+    }
+}
+
+/// What a POM says. One that cannot be read is stored all the same, unless the repository is strict.
+fn read_pom(text: &[u8], version: &VersionName, strict: bool) -> Result<Option<Project>, Error> {
+    match Pom::parse(text) {
+        Ok(pom) => match pom.contradicts(version) {
+            Some(why) if strict => Err(Error::bad(why)),
+            _ => Ok(Some(pom.project())),
+        },
+        Err(source) if strict => Err(Error::Xml { what: "POM", source }),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Checksums in the request's own headers.
+fn header_checksums(headers: &HeaderMap) -> Result<Checksums, Error> {
+    let mut announced = Checksums::default();
+    for algorithm in Algorithm::ALL {
+        if let Some(value) = headers.get(format!("x-checksum-{}", algorithm.extension())) {
+            announced.set(algorithm, algorithm.parse(value.as_bytes())?);
+        }
+    }
+    Ok(announced)
+}
+
+async fn commit(
+    call: &Call<'_>,
+    actor: &Actor,
+    version: &VersionName,
+    file: &str,
+    pending: PendingArtifact,
+    project: Option<Project>,
+    rules: Rules,
+) -> Result<Response, Error> {
+    let artifacts = call.registry.artifacts();
+    let store = artifacts.store();
+    let digests = pending.digests().clone();
+    let mut permit = store
+        .permit_with(|| {
+            store
+                .event(Operation::Put, &artifacts.file_key(version, file), actor)
+                .package(version.artifact().to_string())
+                .version(version.version())
+                .size(pending.size())
+                .digest(format!("sha256:{}", digests.sha256))
+                .content_type(content_type(file))
+        })
+        .await?;
+    let now = call.now();
+    let record = File {
+        data: permit.attach(pending),
+        md5: digests.md5.unwrap_or_default(),
+        sha1: digests.sha1.unwrap_or_default(),
+        sha512: digests.sha512.unwrap_or_default(),
+        uploaded: now,
+        uploader: actor.name().to_owned(),
+    };
+    let new =
+        NewFile { version: version.clone(), name: file.to_owned(), file: Arc::new(record), project, rules };
+    let key = artifacts.version_key(version);
+    let (added, document) = store.commit(&key, permit, move |draft| changes::add(draft, &new)).await?;
+    // Also where the file was there already: the answer to an earlier upload may have been lost halfway.
+    if let Some(artifact) = artifacts.tell(version, document, now).await? {
+        call.tell_catalog(version.artifact(), Some(&artifact));
+    }
+    Ok(match added {
+        Added::New => respond_empty(StatusCode::CREATED),
+        Added::Replaced | Added::Same => respond_empty(StatusCode::OK),
+    })
+}
+
+/// A checksum beside a file: compared with the file's, or kept until the file comes.
+async fn put_checksum(
+    call: &mut Call<'_>,
+    version: &VersionName,
+    of: &str,
+    algorithm: Algorithm,
+) -> Result<Response, Error> {
+    if Algorithm::split(of).is_some() {
+        return Err(Error::bad("checksums have no checksums of their own"));
+    }
+    let artifacts = call.registry.artifacts();
+    if !artifacts.fits(version, of) {
+        return Err(Error::bad("the path is too long for this repository's store"));
+    }
+    let body = call.read(MAX_CHECKSUM).await?;
+    let digits = algorithm.parse(&body).map_err(|error: ChecksumError| Error::from(error))?;
+    let mut announced = Checksums::default();
+    announced.set(algorithm, digits.clone());
+    if let Some(document) = artifacts.version(version).await?
+        && let Some(found) = document.files.get(of)
+    {
+        changes::check_checksums(&found.checksums(), &announced)?;
+        return Ok(respond_empty(StatusCode::CREATED));
+    }
+    let (key, now, name, of) = (artifacts.version_key(version), call.now(), version.clone(), of.to_owned());
+    let expect =
+        move |draft: &mut Draft<Version>| changes::expect(draft, &name, &of, (algorithm, &digits), now);
+    artifacts.store().update(&key, expect).await.map_err(Error::from)?;
+    Ok(respond_empty(StatusCode::CREATED))
+}

@@ -3,6 +3,7 @@
 use http::{HeaderValue, Method, StatusCode, header, request::Parts};
 use registry_core::{
     Response,
+    administration::AdministrationError,
     archive::{tar::TarError, zip::ZipError},
     auth::AuthError,
     http::{
@@ -81,6 +82,15 @@ impl From<UpdateError<Self>> for Error {
         match error {
             UpdateError::Refused(error) => error,
             UpdateError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<Error> for AdministrationError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Storage(error) => error.into(),
+            error => Self::of_status(error.status(), error.to_string()),
         }
     }
 }

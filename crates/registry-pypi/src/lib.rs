@@ -34,6 +34,7 @@
 //! What is not here yet: pulling through from another index (a project that is not here does not exist), attestations (a form's are
 //! ignored), trusted publishing, and a search (pip's is answered with an explanation).
 
+mod administration;
 mod archive;
 mod config;
 mod error;

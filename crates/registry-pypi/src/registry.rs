@@ -4,13 +4,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use registry_core::{
-    BasePath, Instance, PackageRegistry, Request, Response, Services,
+    Actor, BasePath, Instance, PackageRegistry, Request, Response, Services,
+    administration::{AdministrationError, PackageDetails, Yank},
+    hooks::Operation,
     maintenance::{GcRun, VerifyRun},
-    storage::StorageError,
+    storage::{Draft, StorageError, UpdateError},
 };
 use tokio::sync::Semaphore;
 
-use crate::{config::PypiConfig, handler, maintenance, store::Projects};
+use crate::{
+    administration,
+    config::PypiConfig,
+    handler, maintenance,
+    names::ProjectName,
+    store::{Projects, project::Project},
+    version::Version,
+};
 
 /// Large pages are rendered by so many threads at once.
 const RENDERERS: usize = 2;
@@ -60,6 +69,41 @@ impl PypiRegistry {
     /// Held while a large page is rendered.
     pub(crate) fn renderers(&self) -> &Semaphore {
         &self.inner.renderers
+    }
+
+    /// Changes a project: asks the hooks, commits, tells the catalog.
+    pub(crate) async fn change<E>(
+        &self,
+        actor: &Actor,
+        operation: Operation,
+        (name, version): (&ProjectName, Option<&Version>),
+        change: impl FnMut(&mut Draft<Project>) -> Result<(), E> + Send + 'static,
+    ) -> Result<(), E>
+    where
+        E: From<StorageError> + Send + 'static,
+    {
+        let (store, key) = (self.projects().store(), self.projects().key(name));
+        let permit = store
+            .permit_with(|| {
+                let event = store.event(operation, &key, actor).package(name.as_str());
+                match version {
+                    Some(version) => event.version(version.as_str()),
+                    None => event,
+                }
+            })
+            .await?;
+        let ((), document) =
+            store.commit(&key, permit, change).await.map_err(UpdateError::<E>::merge::<E>)?;
+        if let Some(document) = document {
+            self.tell_catalog(&document);
+        }
+        Ok(())
+    }
+
+    /// Tells the catalog what became of a project.
+    pub(crate) fn tell_catalog(&self, project: &Project) {
+        let instance = &self.inner.instance.name;
+        self.services().catalog.changed(instance, project.name.as_str(), project.catalog_entry());
     }
 
     /// The path of the simple API that clients are told.
@@ -125,5 +169,36 @@ impl PackageRegistry for PypiRegistry {
              username = __token__\n\
              password = TOKEN\n"
         )
+    }
+    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
+        administration::show(self, name).await
+    }
+
+    async fn yank_version(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: &str,
+        yank: &Yank,
+    ) -> Result<(), AdministrationError> {
+        administration::yank(self, actor, name, version, yank).await
+    }
+
+    async fn delete_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        administration::delete(self, actor, name, version).await
+    }
+
+    async fn forget_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        administration::forget(self, actor, name, version).await
     }
 }

@@ -10,9 +10,7 @@ use registry_core::{
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
-use crate::{
-    error::Error, names::ProjectName, registry::PypiRegistry, store::project::Project, wire::json::Urls,
-};
+use crate::{error::Error, names::ProjectName, registry::PypiRegistry, wire::json::Urls};
 
 /// The largest body that is not an upload.
 const SMALL_BODY: u64 = 64 << 10;
@@ -130,12 +128,6 @@ impl<'r> Call<'r> {
         if let Some(body) = self.body.get_mut().take() {
             drain_body(body).await;
         }
-    }
-
-    /// Tells the catalog what became of a project.
-    pub(crate) fn tell_catalog(&self, project: &Project) {
-        let instance = &self.registry.instance().name;
-        self.registry.services().catalog.changed(instance, project.name.as_str(), project.catalog_entry());
     }
 }
 

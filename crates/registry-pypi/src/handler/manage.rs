@@ -22,9 +22,6 @@ use crate::{
     version::Version,
 };
 
-/// The longest reason in characters.
-const MAX_REASON: usize = 1000;
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Reason {
@@ -64,9 +61,9 @@ pub(super) async fn remove(
         return Err(Error::Forbidden("this registry does not delete: yank the release instead".to_owned()));
     }
     let now = call.registry.services().clock.now();
-    let event = target.clone();
-    change(call, actor, name, Operation::Delete, &event, move |draft| changes::delete(draft, &target, now))
-        .await
+    let version = target.version.clone();
+    let delete = move |draft: &mut Draft<Project>| changes::delete(draft, &target, now);
+    call.registry.change(actor, Operation::Delete, (name, version.as_ref()), delete).await
 }
 
 /// `POST /pypi/<project>/<version>[/<file>]/yank`.
@@ -79,7 +76,7 @@ pub(crate) async fn yank(
     let actor = may_yank(call, name).await?;
     let target = target(Some(version), file)?;
     let Reason { reason } = call.json().await?;
-    check_reason(&reason)?;
+    changes::check_reason(&reason)?;
     set_yanked(call, &actor, name, target, Some(reason)).await
 }
 
@@ -104,9 +101,9 @@ async fn set_yanked(
 ) -> Result<Response, Error> {
     let now = call.registry.services().clock.now();
     let operation = if reason.is_some() { Operation::Delete } else { Operation::Put };
-    let event = target.clone();
+    let version = target.version.clone();
     let yank = move |draft: &mut Draft<Project>| changes::yank(draft, &target, reason.as_deref(), now);
-    change(call, actor, name, operation, &event, yank).await?;
+    call.registry.change(actor, operation, (name, version.as_ref()), yank).await?;
     Ok(respond_json(StatusCode::OK, &json!({"ok": true})))
 }
 
@@ -116,39 +113,11 @@ pub(crate) async fn set_status(call: &mut Call<'_>, name: &ProjectName) -> Resul
     let bytes = call.small_body().await?;
     let NewStatus { status, reason } = serde_json::from_slice(&bytes)
         .map_err(|error| Error::bad(format!("the request's body is not the JSON expected here: {error}")))?;
-    check_reason(&reason)?;
+    changes::check_reason(&reason)?;
     let now = call.registry.services().clock.now();
-    let all = Target { version: None, file: None };
     let set = move |draft: &mut Draft<Project>| changes::set_status(draft, status, Some(&reason), now);
-    change(call, &actor, name, Operation::Put, &all, set).await?;
+    call.registry.change(&actor, Operation::Put, (name, None), set).await?;
     Ok(respond_json(StatusCode::OK, &json!({"ok": true, "status": status})))
-}
-
-/// Changes a project and tells hooks and catalog.
-async fn change(
-    call: &Call<'_>,
-    actor: &Actor,
-    name: &ProjectName,
-    operation: Operation,
-    target: &Target,
-    change: impl FnMut(&mut Draft<Project>) -> Result<(), Error> + Send + 'static,
-) -> Result<(), Error> {
-    let projects = call.registry.projects();
-    let (store, key) = (projects.store(), projects.key(name));
-    let permit = store
-        .permit_with(|| {
-            let event = store.event(operation, &key, actor).package(name.as_str());
-            match &target.version {
-                Some(version) => event.version(version.as_str()),
-                None => event,
-            }
-        })
-        .await?;
-    let ((), document) = store.commit(&key, permit, change).await?;
-    if let Some(document) = document {
-        call.tell_catalog(&document);
-    }
-    Ok(())
 }
 
 /// Yanking is for those who may delete, and for those who may upload.
@@ -165,11 +134,4 @@ async fn may_yank(call: &Call<'_>, name: &ProjectName) -> Result<Actor, Error> {
 fn target(version: Option<&str>, file: Option<&str>) -> Result<Target, Error> {
     let version: Option<Version> = version.map(str::parse).transpose()?;
     Ok(Target { version, file: file.map(str::to_owned) })
-}
-
-fn check_reason(reason: &str) -> Result<(), Error> {
-    if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
-        return Err(Error::bad(format!("the reason must be one line of at most {MAX_REASON} characters")));
-    }
-    Ok(())
 }

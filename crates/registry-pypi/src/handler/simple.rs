@@ -122,8 +122,6 @@ pub(super) async fn told(call: &Call<'_>, actor: &Actor, name: &ProjectName) -> 
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use http_body_util::BodyExt as _;
     use registry_core::{
         Body, Instance, PackageRegistry as _, Protocol, Services,
@@ -135,7 +133,7 @@ mod tests {
     use crate::{
         PypiConfig, PypiRegistry,
         names::FileKind,
-        store::project::{File, Project, Release, Status},
+        store::project::{File, Project, Release},
     };
 
     #[tokio::test(flavor = "multi_thread")]
@@ -153,18 +151,7 @@ mod tests {
         let data = projects.store().write_artifact_bytes(&key, "x".into(), ArtifactSpec::default()).await;
         let data = data.unwrap().keep();
         let now = registry.services().clock.now();
-        let mut project = Project {
-            name,
-            display: "foo".to_owned(),
-            created: now,
-            modified: now,
-            status: Status::Active,
-            status_reason: None,
-            releases: BTreeMap::new(),
-            burned: BTreeMap::new(),
-            deleted: false,
-            unknown: UnknownFields::default(),
-        };
+        let mut project = Project::new(name, now);
         for n in 0..FILES / 20 {
             let version = format!("1.{n}");
             let file = |m: usize| File {

@@ -313,7 +313,7 @@ async fn store(
     };
     let (_added, document) = store.commit(&key, permit, move |draft| changes::add(draft, &new)).await?;
     if let Some(document) = document {
-        call.tell_catalog(&document);
+        call.registry.tell_catalog(&document);
     }
     Ok(respond_text(StatusCode::OK, "OK\n"))
 }

@@ -2,17 +2,31 @@
 //!
 //! They run inside the store's update and may run several times; a refusal leaves the document untouched.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use registry_core::storage::{Draft, UnknownFields};
+use registry_core::{
+    administration::AdministrationError,
+    storage::{Draft, UnknownFields},
+};
 
 use super::project::{Burned, File, Project, Release, Status};
 use crate::{
     error::Error,
-    names::{FileKind, ProjectName},
+    names::{FileKind, FileName, ProjectName},
     version::Version,
 };
+
+/// The longest reason in characters.
+const MAX_REASON: usize = 1000;
+
+/// Whether a reason (of a yank or a status) can be kept.
+pub(crate) fn check_reason(reason: &str) -> Result<(), Error> {
+    if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
+        return Err(Error::bad(format!("the reason must be one line of at most {MAX_REASON} characters")));
+    }
+    Ok(())
+}
 
 /// A file to be added.
 #[derive(Clone, Debug)]
@@ -90,18 +104,10 @@ pub(crate) fn add(draft: &mut Draft<Project>, new: &NewFile) -> Result<bool, Err
             "the project has {files} files, the most that this registry keeps of one"
         )));
     }
-    let project = draft.edit_or_insert_with(|| Project {
-        name: new.project.clone(),
-        display: new.display.clone(),
-        created: file.uploaded,
-        modified: file.uploaded,
-        status: Status::default(),
-        status_reason: None,
-        releases: BTreeMap::new(),
-        burned: BTreeMap::new(),
-        deleted: false,
-        unknown: UnknownFields::default(),
-    });
+    let project = draft.edit_or_insert_with(|| Project::new(new.project.clone(), file.uploaded));
+    if project.forgotten {
+        *project = project.anew(file.uploaded);
+    }
     project.display.clone_from(&new.display);
     project.deleted = false;
     let release = project.releases.entry(version.clone()).or_insert_with(|| {
@@ -171,6 +177,43 @@ pub(crate) fn delete(draft: &mut Draft<Project>, target: &Target, now: DateTime<
     project.deleted = target.version.is_none();
     touch(project, now);
     Ok(())
+}
+
+/// Clears the tombstones of a release's deleted files, or gives the whole name free where nothing of it can be had.
+pub(crate) fn forget(
+    draft: &mut Draft<Project>,
+    name: &ProjectName,
+    version: Option<&Version>,
+    now: DateTime<Utc>,
+) -> Result<(), AdministrationError> {
+    let nothing = || AdministrationError::nothing_to_forget(name.as_str(), version.map(Version::as_str));
+    let current = draft.get().filter(|project| !project.forgotten).ok_or_else(nothing)?;
+    let Some(version) = version else {
+        if !current.releases.is_empty() {
+            return Err(AdministrationError::package_is_live(name.as_str(), current.releases.len()));
+        }
+        let mut forgotten = current.anew(now);
+        (forgotten.forgotten, forgotten.deleted) = (true, true);
+        touch(&mut forgotten, now);
+        draft.set(forgotten);
+        return Ok(());
+    };
+    if !current.burned.keys().any(|file| is_of(file, version)) {
+        if current.releases.contains_key(version) {
+            return Err(AdministrationError::version_is_live(name.as_str(), version.as_str()));
+        }
+        return Err(nothing());
+    }
+    if let Some(project) = draft.edit() {
+        project.burned.retain(|file, _| !is_of(file, version));
+        touch(project, now);
+    }
+    Ok(())
+}
+
+/// Whether a file's name is one of this version.
+fn is_of(file: &str, version: &Version) -> bool {
+    file.parse::<FileName>().is_ok_and(|name| name.version() == version)
 }
 
 /// Sets the project's status.

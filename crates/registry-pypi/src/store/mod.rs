@@ -61,12 +61,20 @@ impl Projects {
         self.root().child().segment(name.as_str()).fixed("-").segment(file).build()
     }
 
+    /// What there is under a name, even if all of it was deleted. Nothing, where the name was given free.
+    pub(crate) async fn read(
+        &self,
+        name: &ProjectName,
+    ) -> Result<Option<Arc<Versioned<Project>>>, StorageError> {
+        let document = self.store.read::<Project>(&self.key(name)).await?;
+        Ok(document.filter(|document| !document.forgotten))
+    }
+
     /// A project that was not deleted.
     pub(crate) async fn load(
         &self,
         name: &ProjectName,
     ) -> Result<Option<Arc<Versioned<Project>>>, StorageError> {
-        let document = self.store.read::<Project>(&self.key(name)).await?;
-        Ok(document.filter(|document| !document.deleted))
+        Ok(self.read(name).await?.filter(|document| !document.deleted))
     }
 }

@@ -40,6 +40,9 @@ pub(crate) struct Project {
     /// Whether the whole project was deleted, until something is uploaded again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) deleted: bool,
+    /// Whether the administrator gave the name free: all that is known of it is over, and it reads as never uploaded to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) forgotten: bool,
     /// Fields of newer versions.
     #[serde(flatten)]
     pub(crate) unknown: UnknownFields,
@@ -174,6 +177,30 @@ impl Burned {
 }
 
 impl Project {
+    /// A project that nobody has uploaded to yet.
+    pub(crate) fn new(name: ProjectName, now: DateTime<Utc>) -> Self {
+        Self {
+            display: name.as_str().to_owned(),
+            name,
+            created: now,
+            modified: now,
+            status: Status::default(),
+            status_reason: None,
+            releases: BTreeMap::new(),
+            burned: BTreeMap::new(),
+            deleted: false,
+            forgotten: false,
+            unknown: UnknownFields::default(),
+        }
+    }
+
+    /// What is left of a project whose name is given free, or that begins anew under such a name. Its time goes on: clients may
+    /// remember the old one.
+    pub(crate) fn anew(&self, now: DateTime<Utc>) -> Self {
+        let new = Self::new(self.name.clone(), now);
+        Self { modified: self.modified.max(now), ..new }
+    }
+
     /// A file by its name, with its release.
     pub(crate) fn file(&self, name: &str) -> Option<(&Version, &File)> {
         self.releases.iter().find_map(|(version, release)| {

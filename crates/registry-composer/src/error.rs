@@ -3,6 +3,7 @@
 use http::{HeaderValue, StatusCode, header};
 use registry_core::{
     Response,
+    administration::AdministrationError,
     auth::AuthError,
     hooks::Denied,
     http::{QueryError, ReadBodyError, basic_challenge, form::FormError, respond_json},
@@ -79,6 +80,16 @@ impl From<UpdateError<Self>> for Error {
         match error {
             UpdateError::Refused(error) => error,
             UpdateError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<Error> for AdministrationError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Denied(denied) => Self::Denied(denied),
+            Error::Storage(error) => Self::Storage(error),
+            error => Self::of_status(error.status(), error.to_string()),
         }
     }
 }

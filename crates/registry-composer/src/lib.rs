@@ -36,6 +36,7 @@
 //! advisories and filter lists of its own (it answers that there are none), take archives other than ZIP, answer with
 //! redirects to a bucket, offer a feed of changes, and count downloads of each package.
 
+mod administration;
 mod archive;
 mod config;
 mod error;

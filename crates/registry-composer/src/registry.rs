@@ -4,13 +4,23 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use registry_core::{
-    Instance, PackageRegistry, Pattern, Request, Response, Services,
+    Actor, Instance, PackageRegistry, Pattern, Protocol, Request, Response, Services,
+    administration::{AdministrationError, PackageDetails, Yank},
+    hooks::Operation,
     maintenance::{GcRun, VerifyRun},
-    storage::StorageError,
+    storage::{Draft, StorageError, UpdateError},
 };
 use tokio::sync::Semaphore;
 
-use crate::{config::ComposerConfig, handler, maintenance, names::PackageName, store::Packages};
+use crate::{
+    administration,
+    config::ComposerConfig,
+    handler, maintenance,
+    names::PackageName,
+    store::{Packages, package::Package},
+    version::Version,
+    wire::listing::catalog_entry,
+};
 
 /// Large documents are rendered by so many threads at once.
 const RENDERERS: usize = 2;
@@ -62,6 +72,38 @@ impl ComposerRegistry {
     pub(crate) fn renderers(&self) -> &Semaphore {
         &self.inner.renderers
     }
+
+    /// Changes a package: asks the hooks, commits, tells the catalog.
+    pub(crate) async fn change<E>(
+        &self,
+        actor: &Actor,
+        operation: Operation,
+        (name, version): (&PackageName, Option<&Version>),
+        change: impl FnMut(&mut Draft<Package>) -> Result<(), E> + Send + 'static,
+    ) -> Result<(), E>
+    where
+        E: From<StorageError> + Send + 'static,
+    {
+        let (store, key) = (self.packages().store(), self.packages().key(name));
+        let permit = store
+            .permit_with(|| {
+                let event = store.event(operation, &key, actor).package(name.as_str());
+                match version {
+                    Some(version) => event.version(version.as_str()),
+                    None => event,
+                }
+            })
+            .await?;
+        let ((), written) = store.commit(&key, permit, change).await.map_err(UpdateError::<E>::merge::<E>)?;
+        self.tell_catalog(name, written.as_deref().map(|written| &written.value));
+        Ok(())
+    }
+
+    /// Tells the catalog what became of a package.
+    pub(crate) fn tell_catalog(&self, name: &PackageName, package: Option<&Package>) {
+        let entry = package.and_then(catalog_entry);
+        self.services().catalog.changed(&self.inner.instance.name, name.as_str(), entry);
+    }
 }
 
 #[async_trait]
@@ -98,5 +140,31 @@ impl PackageRegistry for ComposerRegistry {
              # publishing a ZIP\n\
              curl -u token:TOKEN -T lib.zip {base}/packages/upload/VENDOR/PACKAGE/VERSION\n"
         )
+    }
+    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
+        administration::show(self, name).await
+    }
+
+    async fn yank_version(&self, _: &Actor, _: &str, _: &str, _: &Yank) -> Result<(), AdministrationError> {
+        let instead = "mark the package as abandoned (see the protocol's page), or delete the version";
+        Err(AdministrationError::not_offered(Protocol::Composer, "yank", instead))
+    }
+
+    async fn delete_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        administration::delete(self, actor, name, version).await
+    }
+
+    async fn forget_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        administration::forget(self, actor, name, version).await
     }
 }

@@ -17,8 +17,7 @@ use crate::{
     error::Error,
     names::PackageName,
     registry::ComposerRegistry,
-    store::package::Package,
-    wire::listing::{Details, catalog_entry, details},
+    wire::listing::{Details, details},
 };
 
 /// A request.
@@ -136,11 +135,5 @@ impl<'r> Call<'r> {
         if let Some(body) = self.body.get_mut().take() {
             drain_body(body).await;
         }
-    }
-
-    /// Tells the catalog what became of a package.
-    pub(crate) fn tell_catalog(&self, name: &PackageName, package: Option<&Package>) {
-        let entry = package.and_then(catalog_entry);
-        self.registry.services().catalog.changed(&self.registry.instance().name, name.as_str(), entry);
     }
 }

@@ -40,23 +40,9 @@ pub(crate) async fn remove(
     {
         return Err(Error::NotFound("there is no such version".to_owned()));
     }
-    let key = packages.key(name);
-    let permit = packages
-        .store()
-        .permit_with(|| {
-            let event = packages.store().event(Operation::Delete, &key, &actor).package(name.as_str());
-            match &version {
-                Some(version) => event.version(version.as_str()),
-                None => event,
-            }
-        })
-        .await?;
     let now = call.now();
-    let ((), written) = packages
-        .store()
-        .commit(&key, permit, move |draft| changes::remove(draft, identity.as_deref(), now))
-        .await?;
-    call.tell_catalog(name, written.as_deref().map(|written| &written.value));
+    let change = move |draft: &mut _| changes::remove(draft, identity.as_deref(), now);
+    call.registry.change(&actor, Operation::Delete, (name, version.as_ref()), change).await?;
     Ok(respond_empty(StatusCode::NO_CONTENT))
 }
 
@@ -87,17 +73,9 @@ pub(crate) async fn abandon(call: &mut Call<'_>, name: &PackageName, is: bool) -
     if package.is_none() {
         return Err(Error::no_package(name.as_str()));
     }
-    let key = packages.key(name);
-    let permit = packages
-        .store()
-        .permit_with(|| packages.store().event(Operation::Put, &key, &actor).package(name.as_str()))
-        .await?;
     let now = call.now();
     let set = abandoned.clone();
-    let ((), written) = packages
-        .store()
-        .commit(&key, permit, move |draft| changes::abandon(draft, set.as_ref(), now))
-        .await?;
-    call.tell_catalog(name, written.as_deref().map(|written| &written.value));
+    let change = move |draft: &mut _| changes::abandon(draft, set.as_ref(), now);
+    call.registry.change(&actor, Operation::Put, (name, None), change).await?;
     Ok(json_response(StatusCode::OK, &json!({"name": name.as_str(), "abandoned": abandoned})))
 }

@@ -163,7 +163,7 @@ pub(crate) async fn upload(
         _ => &release,
     };
     if published == Published::New {
-        call.tell_catalog(name, written);
+        call.registry.tell_catalog(name, written);
     }
     let body = json!({
         "name": name.as_str(),

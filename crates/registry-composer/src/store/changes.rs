@@ -5,10 +5,14 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use registry_core::storage::Draft;
+use registry_core::{administration::AdministrationError, storage::Draft};
 
 use super::package::{Abandoned, Package, Release, Removed, Replaced};
-use crate::{error::Error, names::PackageName, version::is_dev};
+use crate::{
+    error::Error,
+    names::PackageName,
+    version::{Version, is_dev},
+};
 
 /// A version to be published.
 #[derive(Clone, Debug)]
@@ -72,6 +76,9 @@ pub(crate) fn publish(draft: &mut Draft<Package>, publish: &Publish) -> Result<P
         return Ok(Published::Same);
     }
     let package = draft.edit_or_insert_with(|| Package::new(publish.name.clone(), publish.now));
+    if package.forgotten {
+        *package = package.anew(publish.now);
+    }
     let before = package.releases.insert(publish.identity.clone(), Arc::clone(&publish.release));
     let replaced = before.map(|release| vec![release.dist.clone()]).into_iter().flatten();
     let removed =
@@ -125,6 +132,39 @@ pub(crate) fn remove(
         package.removed.insert(identity, Removed { at: now, sha256, dists });
     }
     package.touch(now);
+    Ok(())
+}
+
+/// Clears a deleted version's tombstone, or gives the whole name free where nothing of it can be had.
+pub(crate) fn forget(
+    draft: &mut Draft<Package>,
+    name: &PackageName,
+    version: Option<&Version>,
+    now: DateTime<Utc>,
+) -> Result<(), AdministrationError> {
+    let nothing = || AdministrationError::nothing_to_forget(name.as_str(), version.map(Version::as_str));
+    let current = draft.get().filter(|package| !package.forgotten).ok_or_else(nothing)?;
+    let Some(version) = version else {
+        if !current.releases.is_empty() {
+            return Err(AdministrationError::package_is_live(name.as_str(), current.releases.len()));
+        }
+        let mut forgotten = current.anew(now);
+        forgotten.forgotten = true;
+        forgotten.touch(now);
+        draft.set(forgotten);
+        return Ok(());
+    };
+    let identity = version.identity();
+    if current.releases.contains_key(&identity) {
+        return Err(AdministrationError::version_is_live(name.as_str(), version.as_str()));
+    }
+    if !current.removed.contains_key(&identity) {
+        return Err(nothing());
+    }
+    if let Some(package) = draft.edit() {
+        package.removed.shift_remove(&identity);
+        package.touch(now);
+    }
     Ok(())
 }
 

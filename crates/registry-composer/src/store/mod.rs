@@ -70,12 +70,13 @@ impl Packages {
         self.root().child().segments(name.as_str()).fixed("-").segment(&file).build()
     }
 
-    /// A name that was ever published, with or without versions.
+    /// A name that was ever published, with or without versions. Nothing, where it was given free.
     pub(crate) async fn load(
         &self,
         name: &PackageName,
     ) -> Result<Option<Arc<Versioned<Package>>>, StorageError> {
-        self.store.read::<Package>(&self.key(name)).await
+        let document = self.store.read::<Package>(&self.key(name)).await?;
+        Ok(document.filter(|document| !document.forgotten))
     }
 
     /// Where the vendors are noted.

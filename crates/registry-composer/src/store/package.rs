@@ -30,6 +30,9 @@ pub(crate) struct Package {
     /// Whether it should not be used any more, and what in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) abandoned: Option<Abandoned>,
+    /// Whether the administrator gave the name free: all that is known of it is over, and it reads as never published.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) forgotten: bool,
     /// Fields of newer versions.
     #[serde(flatten)]
     pub(crate) unknown: UnknownFields,
@@ -152,8 +155,16 @@ impl Package {
             removed: IndexMap::new(),
             replaced: Vec::new(),
             abandoned: None,
+            forgotten: false,
             unknown: UnknownFields::default(),
         }
+    }
+
+    /// What is left of a package whose name is given free, or that begins anew under such a name. Its time goes on: clients may
+    /// remember the old one.
+    pub(crate) fn anew(&self, now: DateTime<Utc>) -> Self {
+        let new = Self::new(self.name.clone(), now);
+        Self { modified: self.modified.max(new.modified), ..new }
     }
 
     /// Marks the document as changed.

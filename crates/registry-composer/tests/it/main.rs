@@ -2,6 +2,8 @@
 //! show that line of docs/composer.md's table. (`cfg(test)` tells clippy that the helpers are of tests too.)
 
 #[cfg(test)]
+mod administration;
+#[cfg(test)]
 mod app;
 #[cfg(test)]
 mod edits;

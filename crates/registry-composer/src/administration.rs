@@ -1,0 +1,82 @@
+//! What an operator does past the protocol, by the same changes that the handler makes.
+
+use registry_core::{
+    Actor,
+    administration::{AdministrationError, PackageDetails, VersionDetails, VersionState},
+    hooks::Operation,
+};
+
+use crate::{
+    error::Error,
+    names::PackageName,
+    registry::ComposerRegistry,
+    store::{changes, package::Abandoned},
+    version::Version,
+    wire::listing::catalog_entry,
+};
+
+/// A package with its versions, the last published first, deleted ones at the end.
+pub(crate) async fn show(
+    registry: &ComposerRegistry,
+    name: &str,
+) -> Result<PackageDetails, AdministrationError> {
+    let name = parse_name(name)?;
+    let package = registry.packages().load(&name).await?.ok_or_else(|| Error::no_package(name.as_str()))?;
+    let mut details = PackageDetails::new(package.name.as_str(), package.modified);
+    details.latest = catalog_entry(&package).and_then(|entry| entry.latest);
+    match &package.abandoned {
+        Some(Abandoned::For(other)) => details.add_fact("abandoned", format!("use {other}")),
+        Some(Abandoned::Simply(true)) => details.add_fact("abandoned", "yes"),
+        Some(Abandoned::Simply(false)) | None => {}
+    }
+    details.versions.extend(package.releases.values().rev().map(|release| {
+        let mut details = VersionDetails::new(release.version.as_str());
+        details.published = Some(release.published);
+        details.bytes = Some(release.dist.data.size);
+        details.digest = release.dist.data.sha256.as_ref().map(|hex| format!("sha256:{hex}"));
+        details
+    }));
+    details.versions.extend(package.removed.iter().rev().map(|(version, removed)| {
+        let mut details = VersionDetails::new(version.as_str());
+        details.digest = removed.sha256.as_ref().map(|hex| format!("sha256:{hex}"));
+        details.state = VersionState::Deleted(Some(removed.at));
+        details
+    }));
+    Ok(details)
+}
+
+/// Deletes a version, or the package.
+pub(crate) async fn delete(
+    registry: &ComposerRegistry,
+    actor: &Actor,
+    name: &str,
+    version: Option<&str>,
+) -> Result<(), AdministrationError> {
+    let (name, version) = (parse_name(name)?, version.map(parse_version).transpose()?);
+    let now = registry.services().clock.now();
+    let identity = version.as_ref().map(Version::identity);
+    let change = move |draft: &mut _| changes::remove(draft, identity.as_deref(), now);
+    Ok(registry.change(actor, Operation::Delete, (&name, version.as_ref()), change).await?)
+}
+
+/// Clears the tombstone of a version, or of the package.
+pub(crate) async fn forget(
+    registry: &ComposerRegistry,
+    actor: &Actor,
+    name: &str,
+    version: Option<&str>,
+) -> Result<(), AdministrationError> {
+    let (name, version) = (parse_name(name)?, version.map(parse_version).transpose()?);
+    let now = registry.services().clock.now();
+    let (package, wanted) = (name.clone(), version.clone());
+    let change = move |draft: &mut _| changes::forget(draft, &package, wanted.as_ref(), now);
+    registry.change(actor, Operation::Delete, (&name, version.as_ref()), change).await
+}
+
+fn parse_name(text: &str) -> Result<PackageName, AdministrationError> {
+    Ok(text.parse().map_err(Error::Name)?)
+}
+
+fn parse_version(text: &str) -> Result<Version, AdministrationError> {
+    Ok(text.parse().map_err(Error::Version)?)
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use registry_core::{
     Body, Protocol, Response,
+    administration::AdministrationError,
     auth::AuthError,
     http::{ReadBodyError, log_failure},
     storage::{StorageError, UpdateError},
@@ -88,6 +89,15 @@ pub(crate) enum Error {
     Auth(#[source] AuthError),
     #[error("the store cannot be used")]
     Storage(#[from] StorageError),
+}
+
+impl From<Error> for AdministrationError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Storage(error) => error.into(),
+            error => Self::of_status(error.status(), error.to_string()),
+        }
+    }
 }
 
 impl From<ReferenceError> for Error {

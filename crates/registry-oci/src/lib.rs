@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+mod administration;
 mod catalog;
 mod config;
 mod error;

@@ -5,7 +5,8 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, Method};
 use registry_core::{
-    Body, Instance, PackageRegistry, Request, Response, Services,
+    Actor, Body, Instance, PackageRegistry, Protocol, Request, Response, Services,
+    administration::{AdministrationError, PackageDetails, Yank},
     http::without_body,
     maintenance::{GcRun, VerifyRun},
     registry::InitError,
@@ -113,8 +114,36 @@ impl PackageRegistry for OciRegistry {
         let host = base_url.split_once("://").map_or(base_url, |(_, host)| host);
         let host = host.split('/').next().unwrap_or(host);
         format!(
-            "docker login {host}\ndocker tag IMAGE {host}/NAMESPACE/IMAGE:TAG\ndocker push {host}/NAMESPACE/IMAGE:TAG\ndocker pull {host}/NAMESPACE/IMAGE:TAG\n\nhelm registry login {host}\nhelm push CHART.tgz oci://{host}/NAMESPACE\n"
+            "echo TOKEN | docker login -u NAME --password-stdin {host}\n\
+             docker tag IMAGE {host}/NAMESPACE/IMAGE:TAG\n\
+             docker push {host}/NAMESPACE/IMAGE:TAG\n\
+             docker pull {host}/NAMESPACE/IMAGE:TAG\n\n\
+             echo TOKEN | helm registry login -u NAME --password-stdin {host}\n\
+             helm push CHART.tgz oci://{host}/NAMESPACE\n"
         )
+    }
+
+    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
+        self.inner.show_repository(name).await
+    }
+
+    async fn yank_version(&self, _: &Actor, _: &str, _: &str, _: &Yank) -> Result<(), AdministrationError> {
+        let instead = "move the tag to another manifest, or delete it";
+        Err(AdministrationError::not_offered(Protocol::Oci, "yank", instead))
+    }
+
+    async fn delete_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        self.inner.delete_as_operator(actor, name, version).await
+    }
+
+    async fn forget_package(&self, _: &Actor, _: &str, _: Option<&str>) -> Result<(), AdministrationError> {
+        let instead = "tags and manifests that were deleted can be pushed again as they are";
+        Err(AdministrationError::not_offered(Protocol::Oci, "tombstones to forget", instead))
     }
 }
 

@@ -310,21 +310,67 @@ impl OciStore {
         actor: &Actor,
     ) -> Result<bool, Error> {
         let Some(stored) = self.manifest(repository, digest).await? else { return Ok(false) };
-        let key = self.manifest_key(repository, digest);
+        let permit = self.permit_deletion(stored.record(), actor).await?;
+        let was_there = self.commit_deletion(stored.record(), permit).await?;
+        self.delete_tags_of(repository, std::slice::from_ref(digest)).await?;
+        Ok(was_there)
+    }
+
+    /// Deletes all manifests that there are, and every tag that points to one; `false` where there was none. Nothing is deleted
+    /// where the hooks refuse one of them. What is pushed meanwhile may stay.
+    pub(crate) async fn delete_repository(
+        &self,
+        repository: &RepositoryName,
+        actor: &Actor,
+    ) -> Result<bool, Error> {
+        let mut permitted = Vec::new();
+        for record in self.manifest_records(repository).await? {
+            let permit = self.permit_deletion(&record, actor).await?;
+            permitted.push((record, permit));
+        }
+        let mut deleted = Vec::with_capacity(permitted.len());
+        for (record, permit) in permitted {
+            self.commit_deletion(&record, permit).await?;
+            deleted.push(record.digest.clone());
+        }
+        self.delete_tags_of(repository, &deleted).await?;
+        Ok(!deleted.is_empty())
+    }
+
+    /// The records of all manifests that are there, in no order. None that was condemned lives again by that.
+    pub(crate) async fn manifest_records(
+        &self,
+        repository: &RepositoryName,
+    ) -> Result<Vec<Arc<Versioned<ManifestRecord>>>, Error> {
+        let folder = self.repository_key(repository).child().fixed("_manifests").build();
+        let children = self.store.children(&folder, None, usize::MAX).await?;
+        stream::iter(children)
+            .map(|child| {
+                let key = folder.child().listed(&child).build();
+                async move { Ok(self.store.read::<ManifestRecord>(&key).await?) }
+            })
+            .buffer_unordered(READS_AT_ONCE)
+            .try_filter_map(|record| async { Ok(record.filter(|record| !record.life.is_dead())) })
+            .try_collect()
+            .await
+    }
+
+    async fn permit_deletion(&self, record: &ManifestRecord, actor: &Actor) -> Result<Permit, Error> {
         let event = || {
             self.store
-                .event(Operation::Delete, &key, actor)
-                .package(repository.as_str())
-                .digest(digest.as_str())
-                .size(stored.record().size)
-                .content_type(stored.media_type())
+                .event(Operation::Delete, &self.manifest_key(&record.repository, &record.digest), actor)
+                .package(record.repository.as_str())
+                .digest(record.digest.as_str())
+                .size(record.size)
+                .content_type(&record.media_type)
         };
-        let permit = self.store.permit_with(event).await?;
-        let now = self.now();
-        let (was_there, _) =
-            self.store.commit(&key, permit, move |draft| Ok::<_, Error>(bury(draft, now))).await?;
-        self.delete_tags_of(repository, digest).await?;
-        Ok(was_there)
+        Ok(self.store.permit_with(event).await?)
+    }
+
+    async fn commit_deletion(&self, record: &ManifestRecord, permit: Permit) -> Result<bool, Error> {
+        let (key, now) = (self.manifest_key(&record.repository, &record.digest), self.now());
+        let bury = move |draft: &mut Draft<ManifestRecord>| Ok::<_, Error>(bury(draft, now));
+        Ok(self.store.commit(&key, permit, bury).await?.0)
     }
 
     async fn bury_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), Error> {

@@ -1,10 +1,12 @@
 //! Tags.
 
+use std::{collections::HashSet, sync::Arc};
+
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use registry_core::{
     Actor,
     hooks::Operation,
-    storage::{Created, Draft, Key, Permit, UnknownFields, decode_segment},
+    storage::{Created, Draft, Key, Permit, UnknownFields, Versioned, decode_segment},
 };
 
 use super::{OciStore, TagRecord, documents::UntaggedMark};
@@ -85,8 +87,7 @@ impl OciStore {
         let (tags, untagged) = (self.tags_key(repository), self.untagged_key(repository));
         let (listed, deleted) = tokio::try_join!(self.store.list(&tags), self.store.list(&untagged))?;
         let file = |key: &Key| key.as_str().rsplit_once('/').map(|(_, file)| file.to_owned());
-        let doubtful: std::collections::HashSet<String> =
-            deleted.iter().filter_map(|entry| file(&entry.key)).collect();
+        let doubtful: HashSet<String> = deleted.iter().filter_map(|entry| file(&entry.key)).collect();
         let mut tags: Vec<Tag> = stream::iter(listed)
             .map(|entry| {
                 // What was deleted once may be a tombstone; the name of a long tag is cut in its key.
@@ -117,14 +118,17 @@ impl OciStore {
 
     /// [`OciStore::tag_records`] by the key of the tags.
     pub(crate) async fn tag_records_below(&self, tags: &Key) -> Result<Vec<(Tag, Digest)>, Error> {
+        let found = self.tag_documents(tags).await?;
+        Ok(found.iter().filter_map(|record| Some((record.tag.clone(), record.digest.clone()?))).collect())
+    }
+
+    /// The records of all tags that point to something, by the key of the tags, in no order.
+    pub(crate) async fn tag_documents(&self, tags: &Key) -> Result<Vec<Arc<Versioned<TagRecord>>>, Error> {
         let listed = self.store.list(tags).await?;
         stream::iter(listed)
-            .map(|entry| async move {
-                let record = self.store.read::<TagRecord>(&entry.key).await?;
-                Ok(record.and_then(|record| Some((record.tag.clone(), record.digest.clone()?))))
-            })
+            .map(|entry| async move { Ok(self.store.read::<TagRecord>(&entry.key).await?) })
             .buffer_unordered(READS_AT_ONCE)
-            .try_filter_map(|tag| async { Ok(tag) })
+            .try_filter_map(|record| async { Ok(record.filter(|record| record.digest.is_some())) })
             .try_collect()
             .await
     }
@@ -153,18 +157,18 @@ impl OciStore {
         Ok(was_there)
     }
 
-    /// Deletes every tag that points to a manifest.
+    /// Deletes every tag that points to one of these manifests.
     pub(super) async fn delete_tags_of(
         &self,
         repository: &RepositoryName,
-        digest: &Digest,
+        digests: &[Digest],
     ) -> Result<(), Error> {
+        let digests: HashSet<&Digest> = digests.iter().collect();
         for (tag, of) in self.tag_records(repository).await? {
-            if of == *digest {
+            if digests.contains(&of) {
                 self.mark_untagged(repository, &tag).await?;
-                let (now, digest) = (self.now(), digest.clone());
-                let change =
-                    move |draft: &mut Draft<TagRecord>| Ok::<_, Error>(untag(draft, Some(&digest), now));
+                let now = self.now();
+                let change = move |draft: &mut Draft<TagRecord>| Ok::<_, Error>(untag(draft, Some(&of), now));
                 self.store.update(&self.tag_key(repository, &tag), change).await?;
             }
         }

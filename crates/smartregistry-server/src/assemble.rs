@@ -15,6 +15,7 @@ use smartregistry::{
         http::PublicUrl,
         storage::{ProcessRole, Storage, StorageOptions},
     },
+    maven::MavenRegistry,
     npm::NpmRegistry,
     oci::OciRegistry,
     pypi::PypiRegistry,
@@ -156,6 +157,9 @@ async fn registries(
             }
             Settings::Composer(composer) => {
                 builder.registry(|services| ComposerRegistry::new(instance, at_its_url(services), composer))
+            }
+            Settings::Maven(maven) => {
+                builder.registry(|services| MavenRegistry::new(instance, at_its_url(services), maven))
             }
             Settings::Npm(npm) => {
                 builder.registry(|services| NpmRegistry::new(instance, at_its_url(services), npm))

@@ -11,6 +11,8 @@ pub(crate) fn registries() -> Vec<Make> {
         cargo(),
         #[cfg(feature = "composer")]
         composer(),
+        #[cfg(feature = "maven")]
+        maven(),
         #[cfg(feature = "npm")]
         npm(),
         #[cfg(feature = "oci")]
@@ -34,6 +36,13 @@ fn composer() -> Make {
     Box::new(|services| {
         std::sync::Arc::new(ComposerRegistry::new(instance, services, ComposerConfig::default()))
     })
+}
+
+#[cfg(feature = "maven")]
+fn maven() -> Make {
+    use registry_maven::{MavenConfig, MavenRegistry};
+    let instance = default_instance(Protocol::Maven);
+    Box::new(|services| std::sync::Arc::new(MavenRegistry::new(instance, services, MavenConfig::default())))
 }
 
 #[cfg(feature = "npm")]

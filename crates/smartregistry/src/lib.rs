@@ -17,8 +17,8 @@
 //! ```
 //!
 //! [`SmartRegistry`] is also a [`tower::Service`](tower_service::Service) of every request body, so it mounts in axum,
-//! hyper or tonic as it is. Which protocols are compiled in is decided by the Cargo features `cargo`, `composer`, `npm`, `oci` and
-//! `pypi`; all are on by default. What is not here: a listener, TLS, a command line and configuration files. They are the server's, in the
+//! hyper or tonic as it is. Which protocols are compiled in is decided by the Cargo features `cargo`, `composer`, `maven`,
+//! `npm`, `oci` and `pypi`; all are on by default. What is not here: a listener, TLS, a command line and configuration files. They are the server's, in the
 //! crate `smartregistry-server`.
 
 mod builder;
@@ -33,6 +33,8 @@ pub use registry_cargo as cargo;
 #[cfg(feature = "composer")]
 pub use registry_composer as composer;
 pub use registry_core as core;
+#[cfg(feature = "maven")]
+pub use registry_maven as maven;
 #[cfg(feature = "npm")]
 pub use registry_npm as npm;
 #[cfg(feature = "oci")]

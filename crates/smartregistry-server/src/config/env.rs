@@ -202,7 +202,7 @@ mod tests {
             "SMARTREGISTRY_UPSTREAMS",
             "SMARTREGISTRY_UPSTREAMS__NPM",
             "SMARTREGISTRY_NPM__MEMBERS",
-            "SMARTREGISTRY_MAVEN__ENABLED",
+            "SMARTREGISTRY_RUBYGEMS__ENABLED",
         ] {
             let error = laid_over("", &[(name, "{}")]).unwrap_err();
             assert!(matches!(&error, EnvError::Unsupported { name: n, .. } if n == name), "{error}");

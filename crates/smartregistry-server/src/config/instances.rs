@@ -1,4 +1,4 @@
-//! `[cargo]`, `[composer]`, `[npm]`, `[oci]`, `[pypi]` and `[[registry]]`: which registries there are and where.
+//! `[cargo]`, `[composer]`, `[maven]`, `[npm]`, `[oci]`, `[pypi]` and `[[registry]]`: which registries there are and where.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -8,6 +8,7 @@ use smartregistry::{
     composer::ComposerConfig,
     core::{BasePath, Instance, InstanceName, Protocol, auth::ScopeSet},
     default_base_paths,
+    maven::MavenConfig,
     npm::NpmConfig,
     oci::OciConfig,
     pypi::PypiConfig,
@@ -51,6 +52,8 @@ pub(crate) enum Settings {
     Cargo(CargoConfig),
     /// Of a Composer registry.
     Composer(ComposerConfig),
+    /// Of a Maven repository.
+    Maven(MavenConfig),
     /// Of an npm registry.
     Npm(NpmConfig),
     /// Of an OCI registry.
@@ -247,6 +250,10 @@ fn settings(
             fall_back("max_archive_bytes", fallbacks.artifact);
             read(key, own).map(Settings::Composer)
         }
+        Protocol::Maven => {
+            fall_back("max_file_bytes", fallbacks.artifact);
+            read(key, own).map(Settings::Maven)
+        }
         Protocol::Npm => {
             fall_back("max_document_bytes", fallbacks.document);
             fall_back("max_tarball_bytes", fallbacks.artifact);
@@ -262,8 +269,9 @@ fn settings(
             read(key, own).map(Settings::Pypi)
         }
         other => {
-            let reason =
-                format!("{other} is not supported in this version; cargo, composer, npm, oci and pypi are");
+            let reason = format!(
+                "{other} is not supported in this version; cargo, composer, maven, npm, oci and pypi are"
+            );
             Err(ConfigError::value(format!("{key}.protocol"), reason))
         }
     }

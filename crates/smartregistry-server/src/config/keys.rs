@@ -78,7 +78,7 @@ pub(crate) enum KeyError {
 
 const NO_UPSTREAMS: &str = "this server keeps only what is published to it";
 const NO_GROUPS: &str = "a registry cannot yet be made of others";
-const NO_PROTOCOL: &str = "the protocols of this version are cargo, composer, npm, oci and pypi";
+const NO_PROTOCOL: &str = "the protocols of this version are cargo, composer, maven, npm, oci and pypi";
 
 const fn text(name: &'static str) -> Key {
     Key { name, kind: Kind::Text }
@@ -116,12 +116,12 @@ pub(crate) const ROOT: Keys = Keys(&[&[
     table("metrics", METRICS),
     table("cargo", CARGO),
     table("composer", COMPOSER),
+    table("maven", MAVEN),
     table("npm", NPM),
     table("oci", OCI),
     table("pypi", PYPI),
     Key { name: "registry", kind: Kind::Tables(REGISTRY) },
     unsupported("upstreams", NO_UPSTREAMS),
-    unsupported("maven", NO_PROTOCOL),
     unsupported("rubygems", NO_PROTOCOL),
 ]]);
 
@@ -202,6 +202,25 @@ pub(super) const OF_COMPOSER: &[Key] = &[
     value("reserved_names"),
 ];
 
+/// What Maven repositories take.
+pub(super) const OF_MAVEN: &[Key] = &[
+    text("versions"),
+    text("writes"),
+    text("latest"),
+    scalar("max_file_bytes"),
+    scalar("max_files"),
+    scalar("max_versions"),
+    scalar("keep_snapshot_builds"),
+    scalar("keep_snapshot_days"),
+    scalar("strict_poms"),
+    scalar("listings"),
+    scalar("prefixes"),
+    scalar("allow_delete"),
+    scalar("burn_deleted"),
+    scalar("reveal_forbidden"),
+    text("realm"),
+];
+
 /// What npm registries take.
 pub(super) const OF_NPM: &[Key] = &[
     scalar("max_tarball_bytes"),
@@ -253,13 +272,15 @@ const CARGO: Keys = Keys(&[INSTANCE, OF_CARGO]);
 
 const COMPOSER: Keys = Keys(&[INSTANCE, OF_COMPOSER]);
 
+const MAVEN: Keys = Keys(&[INSTANCE, OF_MAVEN]);
+
 const NPM: Keys = Keys(&[INSTANCE, OF_NPM]);
 
 const OCI: Keys = Keys(&[INSTANCE, OF_OCI]);
 
 const PYPI: Keys = Keys(&[INSTANCE, OF_PYPI]);
 
-const REGISTRY: Keys = Keys(&[NAMED, INSTANCE, OF_CARGO, OF_COMPOSER, OF_NPM, OF_OCI, OF_PYPI]);
+const REGISTRY: Keys = Keys(&[NAMED, INSTANCE, OF_CARGO, OF_COMPOSER, OF_MAVEN, OF_NPM, OF_OCI, OF_PYPI]);
 
 /// Checks that every key of `config` is known.
 pub(crate) fn check(config: &Table) -> Result<(), KeyError> {
@@ -388,7 +409,7 @@ mod tests {
             ("[[upstreams.npm]]\nid = 'x'", "upstreams"),
             ("[npm]\nmembers = ['a']", "npm.members"),
             ("[[registry]]\nname = 'x'\nmembers = []", "registry[0].members"),
-            ("[maven]\nenabled = true", "maven"),
+            ("[rubygems]\nenabled = true", "rubygems"),
         ] {
             let table: Table = toml.parse().unwrap();
             assert!(

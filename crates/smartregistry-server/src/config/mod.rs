@@ -357,6 +357,7 @@ impl Config {
         let defaults = [
             (Protocol::Cargo, raw.cargo),
             (Protocol::Composer, raw.composer),
+            (Protocol::Maven, raw.maven),
             (Protocol::Npm, raw.npm),
             (Protocol::Oci, raw.oci),
             (Protocol::Pypi, raw.pypi),

@@ -21,6 +21,7 @@ pub(super) struct Raw {
     pub(super) metrics: RawMetrics,
     pub(super) cargo: RawInstance,
     pub(super) composer: RawInstance,
+    pub(super) maven: RawInstance,
     pub(super) npm: RawInstance,
     pub(super) oci: RawInstance,
     pub(super) pypi: RawInstance,
@@ -91,7 +92,7 @@ pub(super) struct RawMetrics {
     pub(super) enabled: Option<bool>,
 }
 
-/// `[cargo]`, `[composer]`, `[npm]`, `[oci]`, `[pypi]` and each `[[registry]]`: `name` and `protocol` stand only in the last, which the schema checks.
+/// `[cargo]`, `[composer]`, `[maven]`, `[npm]`, `[oci]`, `[pypi]` and each `[[registry]]`: `name` and `protocol` stand only in the last, which the schema checks.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RawInstance {

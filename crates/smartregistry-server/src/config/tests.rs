@@ -49,6 +49,7 @@ fn nothing_at_all_is_the_documented_default() {
     let expect = [
         ("cargo", vec!["/cargo"]),
         ("composer", vec!["/composer"]),
+        ("maven", vec!["/maven"]),
         ("npm", vec!["/npm"]),
         ("oci", vec!["/v2", "/oci"]),
         ("pypi", vec!["/simple", "/pypi"]),
@@ -156,11 +157,13 @@ fn a_whole_configuration_comes_out_as_written() {
         panic!("composer is the second")
     };
     assert_eq!(composer.max_archive_bytes, 5 << 30);
-    let Settings::Npm(npm) = &config.instances[2].settings else { panic!("npm is the third") };
+    let Settings::Maven(maven) = &config.instances[2].settings else { panic!("maven is the third") };
+    assert_eq!(maven.max_file_bytes, 5 << 30);
+    let Settings::Npm(npm) = &config.instances[3].settings else { panic!("npm is the fourth") };
     assert_eq!(npm.max_tarball_bytes, 5 << 30);
-    let Settings::Pypi(pypi) = &config.instances[3].settings else { panic!("pypi is the fourth") };
+    let Settings::Pypi(pypi) = &config.instances[4].settings else { panic!("pypi is the fifth") };
     assert_eq!(pypi.max_file_bytes, 5 << 30);
-    let Settings::Oci(oci) = &config.instances[5].settings else { panic!("oci is the last") };
+    let Settings::Oci(oci) = &config.instances[6].settings else { panic!("oci is the last") };
     assert_eq!((oci.token_ttl_seconds, oci.max_blob_bytes), (300, Some(5 << 30)));
     assert_eq!(config.auth.max_staleness, Duration::ZERO);
     assert_eq!(config.limits.body_timeout, Duration::from_secs(90));
@@ -177,6 +180,7 @@ fn a_whole_configuration_comes_out_as_written() {
         [
             r#"cargo cargo "/cargo" None None"#,
             r#"composer composer "/composer" None None"#,
+            r#"maven maven "/maven" None None"#,
             r#"npm npm "/js" None Some("https://npm.example.com")"#,
             r#"pypi pypi "/python" None None"#,
             r#"npm-internal npm "/npm-internal" None None"#,
@@ -206,7 +210,7 @@ fn wrong_values_are_refused_with_their_key() {
     refused("[log]\nformat = 'xml'", "`log.format`");
     refused("[log]\nlevel = 'loud'", "`log.level`");
     refused("[tls]\ncert = 'x'", "tls");
-    let none = "cargo.enabled = false\ncomposer.enabled = false\nnpm.enabled = false\noci.enabled = false\npypi.enabled = false";
+    let none = "cargo.enabled = false\ncomposer.enabled = false\nmaven.enabled = false\nnpm.enabled = false\noci.enabled = false\npypi.enabled = false";
     refused(none, "every registry is disabled");
     refused("[npm]\nbase_path = 'npm'", "`npm.base_path`");
     refused("[npm]\nbase_path = '/metrics'", "`npm.base_path`: /metrics is the server's own");
@@ -214,12 +218,14 @@ fn wrong_values_are_refused_with_their_key() {
     refused("[npm]\nbase_path = '/v2'", "another registry is at /v2 already");
     refused("[npm]\nmax_tarball_bytes = 'big'", "`npm.max_tarball_bytes`: \"big\" is not a size");
     refused("[npm]\nallow_sparse = true", "npm.allow_sparse");
+    refused("[maven]\nversions = 'some'", "`maven");
+    refused("[maven]\nkeep_snapshot_builds = 'many'", "`maven");
     refused("[[registry]]\nname = 'x'", "`registry[0].protocol`: is missing");
     refused("[[registry]]\nprotocol = 'npm'", "`registry[0].name`: is missing");
     refused("[[registry]]\nname = 'npm'\nprotocol = 'npm'", "write the registry named npm as [npm]");
     refused("[[registry]]\nname = 'Big'\nprotocol = 'npm'", "`registry[0].name`");
     refused("[[registry]]\nname = 'x'\nprotocol = 'apt'", "`registry[0].protocol`");
-    refused("[[registry]]\nname = 'x'\nprotocol = 'maven'", "not supported in this version");
+    refused("[[registry]]\nname = 'x'\nprotocol = 'rubygems'", "not supported in this version");
     refused("[[registry]]\nname = 'x'\nprotocol = 'oci'", "`registry[0].host`: is missing");
     let twice = "[[registry]]\nname = 'x'\nprotocol = 'npm'\n";
     refused(&twice.repeat(2), "`registry[1].name`: there is another registry named x");
@@ -280,6 +286,7 @@ fn every_field_of_the_protocols_settings_is_a_key() {
     }
     check("cargo", &fields_of::<smartregistry::cargo::CargoConfig>());
     check("composer", &fields_of::<smartregistry::composer::ComposerConfig>());
+    check("maven", &fields_of::<smartregistry::maven::MavenConfig>());
     check("npm", &fields_of::<smartregistry::npm::NpmConfig>());
     check("oci", &fields_of::<smartregistry::oci::OciConfig>());
     check("pypi", &fields_of::<smartregistry::pypi::PypiConfig>());

@@ -84,6 +84,7 @@ fn targets(level: Level) -> Targets {
         "smartregistry",
         "registry_cargo",
         "registry_composer",
+        "registry_maven",
         "registry_core",
         "registry_npm",
         "registry_oci",

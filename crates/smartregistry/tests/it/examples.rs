@@ -37,6 +37,12 @@ fn composer_only_answers_in_memory() {
 }
 
 #[test]
+fn maven_only_answers_in_memory() {
+    let expect = "deploying a POM: 201 Created\nits SHA-1: 200 OK\nthe versions: <version>1.0</version>\nother bytes for it: 409 Conflict\n";
+    assert_eq!(printed("maven_only"), expect);
+}
+
+#[test]
 fn custom_auth_follows_organisations_audits_and_limits() {
     let text = printed("custom_auth");
     for line in [

@@ -268,7 +268,7 @@ fn settings(
             fall_back("max_file_bytes", fallbacks.artifact);
             read(key, own).map(Settings::Pypi)
         }
-        other => {
+        other @ Protocol::Rubygems => {
             let reason = format!(
                 "{other} is not supported in this version; cargo, composer, maven, npm, oci and pypi are"
             );

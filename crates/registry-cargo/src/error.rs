@@ -1,13 +1,13 @@
 //! Everything that can be answered instead of what was asked, and how cargo expects it.
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode};
 use registry_core::{
     Response,
     administration::AdministrationError,
     archive::tar::TarError,
     auth::AuthError,
     hooks::Denied,
-    http::{ReadBodyError, respond_json},
+    http::{ReadBodyError, RefusalHeaders, respond_json},
     storage::{StorageError, UpdateError},
 };
 use serde_json::json;
@@ -71,10 +71,7 @@ impl From<StorageError> for Error {
 
 impl From<UpdateError<Self>> for Error {
     fn from(error: UpdateError<Self>) -> Self {
-        match error {
-            UpdateError::Refused(error) => error,
-            UpdateError::Storage(error) => error.into(),
-        }
+        error.merge()
     }
 }
 
@@ -127,7 +124,8 @@ impl Error {
         }
     }
 
-    /// The answer: what cargo prints as one line. `base` is where clients reach the registry.
+    /// The answer: what cargo prints as one line. It asks for a crate right before it makes it, so nobody may remember that it was not
+    /// there. `base` is where clients reach the registry.
     pub(crate) fn render(&self, base: &str) -> Response {
         let status = self.status();
         let text = match self {
@@ -140,28 +138,14 @@ impl Error {
             other => other.to_string(),
         };
         let mut response = respond_json(status, &json!({"errors": [{"detail": text}]}));
-        let headers = response.headers_mut();
-        // Cargo asks for a crate right before it makes it: nobody may remember that it was not there.
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        match self {
-            Self::Auth(AuthError::TooManyAttempts(wait)) => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
-            }
-            Self::MethodNotAllowed(allow) => {
-                headers.insert(header::ALLOW, HeaderValue::from_static(allow));
-            }
-            _ if status == StatusCode::UNAUTHORIZED => {
-                // The base holds no quote: its host and path are checked.
-                if let Ok(challenge) = HeaderValue::try_from(format!("Cargo login_url=\"{base}/me\"")) {
-                    headers.insert(header::WWW_AUTHENTICATE, challenge);
-                }
-            }
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
-            }
-            _ => {}
-        }
+        // The base holds no quote: its host and path are checked.
+        let challenge = HeaderValue::try_from(format!("Cargo login_url=\"{base}/me\"")).ok();
+        let (wait, allow) = match self {
+            Self::Auth(error) => (error.wait(), None),
+            Self::MethodNotAllowed(allow) => (None, Some(*allow)),
+            _ => (None, None),
+        };
+        RefusalHeaders { allow, challenge, wait }.put_on(&mut response);
         response
     }
 }

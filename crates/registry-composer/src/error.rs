@@ -6,7 +6,7 @@ use registry_core::{
     administration::AdministrationError,
     auth::AuthError,
     hooks::Denied,
-    http::{QueryError, ReadBodyError, basic_challenge, form::FormError, respond_json},
+    http::{QueryError, ReadBodyError, RefusalHeaders, basic_challenge, form::FormError, respond_json},
     storage::{StorageError, UpdateError},
 };
 use serde_json::json;
@@ -77,10 +77,7 @@ impl From<StorageError> for Error {
 
 impl From<UpdateError<Self>> for Error {
     fn from(error: UpdateError<Self>) -> Self {
-        match error {
-            UpdateError::Refused(error) => error,
-            UpdateError::Storage(error) => error.into(),
-        }
+        error.merge()
     }
 }
 
@@ -153,23 +150,14 @@ impl Error {
         {
             body.insert("warning".to_owned(), text.into());
         }
-        let mut response = json_response(status, &body);
-        let headers = response.headers_mut();
-        match self {
-            _ if status == StatusCode::UNAUTHORIZED => {
-                headers.insert(header::WWW_AUTHENTICATE, basic_challenge("smartregistry"));
-            }
-            Self::Auth(AuthError::TooManyAttempts(wait)) => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
-            }
-            Self::MethodNotAllowed(allow) => {
-                headers.insert(header::ALLOW, HeaderValue::from_static(allow));
-            }
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
-            }
-            _ => {}
-        }
+        let mut response = respond_json(status, &body);
+        let (wait, allow) = match self {
+            Self::Auth(error) => (error.wait(), None),
+            Self::MethodNotAllowed(allow) => (None, Some(*allow)),
+            _ => (None, None),
+        };
+        RefusalHeaders { allow, challenge: Some(basic_challenge("smartregistry")), wait }
+            .put_on(&mut response);
         response
     }
 }

@@ -7,7 +7,7 @@ use registry_core::{
     administration::AdministrationError,
     auth::AuthError,
     hooks::Denied,
-    http::ReadBodyError,
+    http::{ReadBodyError, RefusalHeaders, respond_json},
     storage::{StorageError, UpdateError},
 };
 use serde_json::json;
@@ -97,10 +97,7 @@ impl From<StorageError> for Error {
 
 impl From<UpdateError<Self>> for Error {
     fn from(error: UpdateError<Self>) -> Self {
-        match error {
-            UpdateError::Refused(error) => error,
-            UpdateError::Storage(error) => error.into(),
-        }
+        error.merge()
     }
 }
 
@@ -174,27 +171,17 @@ impl Error {
         {
             body.insert("reason".to_owned(), text.into());
         }
-        let mut response = json_response(status, &body);
-        let headers = response.headers_mut();
-        match self {
-            Self::Auth(AuthError::Missing | AuthError::Invalid(_)) => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
+        let mut response = respond_json(status, &body);
+        let (wait, allow, challenge) = match self {
+            Self::Auth(AuthError::Missing | AuthError::Invalid(_)) => (None, None, Some("Bearer")),
             // One of the two values that npm itself explains.
-            Self::Auth(AuthError::Address) => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("ipaddress"));
-            }
-            Self::Auth(AuthError::TooManyAttempts(wait)) => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
-            }
-            Self::MethodNotAllowed(allow) => {
-                headers.insert(header::ALLOW, HeaderValue::from_static(allow));
-            }
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
-            }
-            _ => {}
-        }
+            Self::Auth(AuthError::Address) => (None, None, Some("ipaddress")),
+            Self::Auth(error) => (error.wait(), None, None),
+            Self::MethodNotAllowed(allow) => (None, Some(*allow), None),
+            _ => (None, None, None),
+        };
+        let challenge = challenge.map(HeaderValue::from_static);
+        RefusalHeaders { allow, challenge, wait }.put_on(&mut response);
         response
     }
 }

@@ -123,10 +123,7 @@ impl From<AuthError> for Error {
 
 impl From<UpdateError<Error>> for Error {
     fn from(error: UpdateError<Self>) -> Self {
-        match error {
-            UpdateError::Refused(error) => error,
-            UpdateError::Storage(error) => error.into(),
-        }
+        error.merge()
     }
 }
 

@@ -1,13 +1,14 @@
 //! Everything that can be answered instead of what was asked, and how Python's clients expect it.
 
-use http::{HeaderValue, Method, StatusCode, header, request::Parts};
+use http::{HeaderValue, Method, StatusCode, request::Parts};
 use registry_core::{
     Response,
     administration::AdministrationError,
     archive::{tar::TarError, zip::ZipError},
     auth::AuthError,
     http::{
-        ReadBodyError, ReasonPhrase, basic_challenge, form::FormError, negotiate, respond_text, respond_with,
+        ReadBodyError, ReasonPhrase, RefusalHeaders, basic_challenge, form::FormError, negotiate,
+        respond_text, respond_with,
     },
     storage::{StorageError, UpdateError},
 };
@@ -79,10 +80,7 @@ impl From<StorageError> for Error {
 
 impl From<UpdateError<Self>> for Error {
     fn from(error: UpdateError<Self>) -> Self {
-        match error {
-            UpdateError::Refused(error) => error,
-            UpdateError::Storage(error) => error.into(),
-        }
+        error.merge()
     }
 }
 
@@ -169,24 +167,12 @@ impl Error {
         if request.method == Method::POST {
             response.extensions_mut().insert(ReasonPhrase::new(&text));
         }
-        let headers = response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        match self {
-            Self::Auth(AuthError::TooManyAttempts(wait)) => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
-            }
-            Self::MethodNotAllowed(allow) => {
-                headers.insert(header::ALLOW, HeaderValue::from_static(allow));
-            }
-            _ if status == StatusCode::UNAUTHORIZED => {
-                headers.insert(header::WWW_AUTHENTICATE, basic_challenge("pypi"));
-            }
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
-            }
-            _ => {}
-        }
+        let (wait, allow) = match self {
+            Self::Auth(error) => (error.wait(), None),
+            Self::MethodNotAllowed(allow) => (None, Some(*allow)),
+            _ => (None, None),
+        };
+        RefusalHeaders { allow, challenge: Some(basic_challenge("pypi")), wait }.put_on(&mut response);
         response
     }
 }
@@ -194,6 +180,8 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use http::header;
 
     use super::*;
 

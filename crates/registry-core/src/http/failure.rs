@@ -1,10 +1,10 @@
 //! What failures that every protocol knows come to in HTTP. How they are told is each protocol's own.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, header};
 
-use crate::{Chain, auth::AuthError, storage::StorageError};
+use crate::{Chain, Response, auth::AuthError, storage::StorageError};
 
 impl StorageError {
     /// The status of an answer to a request that failed so.
@@ -60,6 +60,14 @@ impl AuthError {
             other => other.to_string(),
         }
     }
+
+    /// How long the client has to wait until it may try again.
+    pub fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::TooManyAttempts(wait) => Some(*wait),
+            _ => None,
+        }
+    }
 }
 
 const STORE_FULL: &str = "the registry's store is full";
@@ -70,6 +78,38 @@ pub fn log_failure(protocol: crate::Protocol, status: StatusCode, error: &(dyn E
     if status.is_server_error() {
         let (protocol, status) = (protocol.as_str(), status.as_u16());
         tracing::error!(protocol, status, error = %Chain(error), "a request failed");
+    }
+}
+
+/// The headers of refusals that are the same in every protocol, whatever their bodies.
+#[derive(Debug, Default)]
+pub struct RefusalHeaders {
+    /// The methods that the path takes, where that is what is wrong.
+    pub allow: Option<&'static str>,
+    /// The challenge that stands in a 401.
+    pub challenge: Option<HeaderValue>,
+    /// How long the client has to wait, where that is known. In a 503 it is 2 seconds otherwise.
+    pub wait: Option<Duration>,
+}
+
+impl RefusalHeaders {
+    /// Puts them on the answer. No cache keeps a refusal, and nobody guesses what its body is.
+    pub fn put_on(self, response: &mut Response) {
+        let status = response.status();
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(challenge) = self.challenge.filter(|_| status == StatusCode::UNAUTHORIZED) {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        let wait =
+            self.wait.or((status == StatusCode::SERVICE_UNAVAILABLE).then_some(Duration::from_secs(2)));
+        if let Some(wait) = wait {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
     }
 }
 
@@ -112,6 +152,31 @@ mod tests {
         );
         assert!(!AuthError::Forbidden("alice may not".to_owned()).client_text().contains("alice"));
         assert_eq!(AuthError::Missing.status(), 401);
+    }
+
+    #[test]
+    fn refusals_have_the_headers_of_their_kind() {
+        let put = |status: u16, headers: RefusalHeaders| {
+            let mut response = Response::default();
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
+            headers.put_on(&mut response);
+            assert_eq!(response.headers()["cache-control"], "no-store");
+            assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+            let get = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            [get(header::ALLOW), get(header::WWW_AUTHENTICATE), get(header::RETRY_AFTER)]
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let challenge =
+            || RefusalHeaders { challenge: Some(basic_challenge("x")), ..RefusalHeaders::default() };
+        assert_eq!(put(401, challenge()), [None, some("Basic realm=\"x\""), None]);
+        assert_eq!(put(403, challenge()), [None, None, None]);
+        assert_eq!(put(503, challenge()), [None, None, some("2")]);
+        let allow = RefusalHeaders { allow: Some("GET, PUT"), ..RefusalHeaders::default() };
+        assert_eq!(put(405, allow), [some("GET, PUT"), None, None]);
+        for (wait, seconds) in [(7500, "7"), (10, "1")] {
+            let wait = AuthError::TooManyAttempts(Duration::from_millis(wait)).wait();
+            assert_eq!(put(429, RefusalHeaders { wait, ..RefusalHeaders::default() })[2], some(seconds));
+        }
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //!
 //! They come from clients and end in storage keys and URLs, so there is one way in, and it checks.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc};
 
+use registry_core::parsed::shown;
 use serde::{Deserialize, Serialize};
 
 /// The longest name in bytes.
@@ -58,9 +59,7 @@ pub struct NameError {
 
 impl NameError {
     fn new(name: &str, reason: &'static str) -> Self {
-        // A name that is refused for its length or its control characters should not fill the answer.
-        let name = name.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-        Self { name, reason }
+        Self { name: shown(name), reason }
     }
 }
 
@@ -126,25 +125,7 @@ impl FromStr for CrateName {
     }
 }
 
-impl TryFrom<String> for CrateName {
-    type Error = NameError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<CrateName> for String {
-    fn from(name: CrateName) -> Self {
-        name.0.as_ref().to_owned()
-    }
-}
-
-impl fmt::Display for CrateName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+registry_core::parsed_text!(CrateName);
 
 #[cfg(test)]
 mod tests {

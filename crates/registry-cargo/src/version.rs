@@ -2,6 +2,7 @@
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
+use registry_core::parsed::shown;
 use serde::{Deserialize, Serialize};
 
 /// The longest version in bytes.
@@ -42,8 +43,7 @@ impl FromStr for Version {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refuse = |reason| {
-            let version =
-                text.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+            let version = shown(text);
             Err(VersionError { version, reason })
         };
         if text.len() > MAX_VERSION {

@@ -1,7 +1,8 @@
 //! Package names, parsed.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc};
 
+use registry_core::parsed::shown;
 use serde::{Deserialize, Serialize};
 
 /// The longest name.
@@ -40,12 +41,6 @@ impl PackageName {
     }
 }
 
-impl fmt::Display for PackageName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl FromStr for PackageName {
     type Err = NameError;
 
@@ -55,27 +50,11 @@ impl FromStr for PackageName {
             && text.split_once('/').is_some_and(|(vendor, package)| {
                 is_part(vendor, 1) && is_part(package, 2) && !is_device(vendor) && !is_device(package)
             });
-        if ok {
-            Ok(Self(text.into()))
-        } else {
-            Err(NameError { shown: text.chars().take(MAX_NAME).collect() })
-        }
+        if ok { Ok(Self(text.into())) } else { Err(NameError { shown: shown(text) }) }
     }
 }
 
-impl TryFrom<String> for PackageName {
-    type Error = NameError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<PackageName> for String {
-    fn from(name: PackageName) -> Self {
-        name.0.as_ref().to_owned()
-    }
-}
+registry_core::parsed_text!(PackageName);
 
 /// Letters and digits with one separator between them, or so many hyphens.
 fn is_part(text: &str, hyphens: usize) -> bool {

@@ -2,6 +2,8 @@
 
 use std::{cmp::Ordering, str::FromStr};
 
+use registry_core::parsed::shown;
+
 /// The longest version, as written and normalised.
 const MAX_VERSION: usize = 191;
 
@@ -70,7 +72,7 @@ impl FromStr for Version {
             Some(normalized) if plain && normalized != "dev-" && normalized.len() <= MAX_VERSION => {
                 Ok(Self { pretty: pretty.to_owned(), normalized })
             }
-            _ => Err(VersionError { shown: text.chars().take(MAX_VERSION).collect() }),
+            _ => Err(VersionError { shown: shown(text) }),
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod hooks;
 pub mod http;
 pub mod instance;
 pub mod maintenance;
+pub mod parsed;
 pub mod pattern;
 pub mod protocol;
 pub mod registry;

@@ -2,8 +2,9 @@
 //!
 //! Both come from clients and end in storage keys and JSON maps, so there is one way in, and it checks.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc};
 
+use registry_core::parsed::shown;
 use serde::{Deserialize, Serialize};
 
 /// The longest name in bytes, scope included.
@@ -78,9 +79,7 @@ pub struct NameError {
 
 impl NameError {
     fn new(name: &str, reason: &'static str) -> Self {
-        // A name that is refused for its length or its control characters should not fill the answer.
-        let name = name.chars().take(64).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-        Self { name, reason }
+        Self { name: shown(name), reason }
     }
 }
 
@@ -173,25 +172,7 @@ impl FromStr for PackageName {
     }
 }
 
-impl TryFrom<String> for PackageName {
-    type Error = NameError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<PackageName> for String {
-    fn from(name: PackageName) -> Self {
-        name.0.as_ref().to_owned()
-    }
-}
-
-impl fmt::Display for PackageName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+registry_core::parsed_text!(PackageName);
 
 /// A dist-tag: a name for a version that can move, such as `latest`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -228,7 +209,7 @@ impl FromStr for Tag {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refuse = |reason| {
-            let tag = text.chars().take(64).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+            let tag = shown(text);
             Err(TagError { tag, reason })
         };
         if text.is_empty() || text.len() > MAX_TAG {
@@ -245,25 +226,7 @@ impl FromStr for Tag {
     }
 }
 
-impl TryFrom<String> for Tag {
-    type Error = TagError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Tag> for String {
-    fn from(tag: Tag) -> Self {
-        tag.0.as_ref().to_owned()
-    }
-}
-
-impl fmt::Display for Tag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+registry_core::parsed_text!(Tag);
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,8 @@
 //! Versions: strict semver 2, stored cleaned.
 
-use std::{cmp::Ordering, fmt, str::FromStr, sync::Arc};
+use std::{cmp::Ordering, str::FromStr, sync::Arc};
 
+use registry_core::parsed::shown;
 use serde::{Deserialize, Serialize};
 
 /// The longest version in bytes, as it is sent.
@@ -60,8 +61,7 @@ impl FromStr for Version {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refuse = |reason| {
-            let version =
-                text.chars().take(64).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+            let version = shown(text);
             Err(VersionError { version, reason })
         };
         if text.len() > MAX_VERSION {
@@ -79,25 +79,7 @@ impl FromStr for Version {
     }
 }
 
-impl TryFrom<String> for Version {
-    type Error = VersionError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Version> for String {
-    fn from(version: Version) -> Self {
-        version.0.as_ref().to_owned()
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+registry_core::parsed_text!(Version);
 
 #[cfg(test)]
 mod tests {

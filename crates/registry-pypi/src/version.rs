@@ -2,6 +2,7 @@
 
 use std::{cmp::Ordering, fmt, str::FromStr, sync::Arc};
 
+use registry_core::parsed::shown;
 use serde::{Deserialize, Serialize};
 
 /// The longest version in bytes, as it is sent.
@@ -93,33 +94,11 @@ impl Ord for Version {
     }
 }
 
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl TryFrom<String> for Version {
-    type Error = VersionError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Version> for String {
-    fn from(version: Version) -> Self {
-        version.text.as_ref().to_owned()
-    }
-}
-
 impl FromStr for Version {
     type Err = VersionError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || {
-            VersionError(text.chars().take(64).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect())
-        };
+        let wrong = || VersionError(shown(text));
         if text.len() > MAX_VERSION {
             return Err(wrong());
         }
@@ -127,6 +106,8 @@ impl FromStr for Version {
         Parser { rest: &lower }.version().map_err(|Malformed| wrong())
     }
 }
+
+registry_core::parsed_text!(Version);
 
 /// Reads a version in lower case from its front.
 struct Parser<'a> {

@@ -1,6 +1,6 @@
 //! Repository names.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,8 @@ impl FromStr for RepositoryName {
     }
 }
 
+registry_core::parsed_text!(RepositoryName);
+
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
 fn is_component(text: &str) -> bool {
     let alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -56,26 +58,6 @@ fn is_component(text: &str) -> bool {
     bytes.split(alphanumeric).all(|separator| {
         matches!(separator, b"" | b"." | b"_" | b"__") || separator.iter().all(|&b| b == b'-')
     })
-}
-
-impl TryFrom<String> for RepositoryName {
-    type Error = NameError;
-
-    fn try_from(text: String) -> Result<Self, NameError> {
-        text.parse()
-    }
-}
-
-impl From<RepositoryName> for String {
-    fn from(name: RepositoryName) -> Self {
-        name.0.as_ref().to_owned()
-    }
-}
-
-impl fmt::Display for RepositoryName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 #[cfg(test)]

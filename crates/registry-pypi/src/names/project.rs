@@ -1,7 +1,8 @@
 //! Project names: PEP 508 says which there are, PEP 503 which are the same.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc};
 
+use registry_core::parsed::shown;
 use serde::{Deserialize, Serialize};
 
 /// The longest name.
@@ -43,7 +44,7 @@ impl FromStr for ProjectName {
             && edge(bytes.last())
             && bytes.iter().all(|b| b.is_ascii_alphanumeric() || separates(*b));
         if !ok {
-            let shown = text.chars().take(64).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+            let shown = shown(text);
             return Err(ProjectNameError(shown));
         }
         let mut normal = String::with_capacity(text.len());
@@ -58,25 +59,7 @@ impl FromStr for ProjectName {
     }
 }
 
-impl TryFrom<String> for ProjectName {
-    type Error = ProjectNameError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<ProjectName> for String {
-    fn from(name: ProjectName) -> Self {
-        name.0.as_ref().to_owned()
-    }
-}
-
-impl fmt::Display for ProjectName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+registry_core::parsed_text!(ProjectName);
 
 #[cfg(test)]
 mod tests {

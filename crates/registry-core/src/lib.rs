@@ -25,6 +25,8 @@ pub mod pattern;
 pub mod protocol;
 pub mod registry;
 pub mod storage;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use actor::{Actor, ActorSlot};
 pub use body::{Body, BodyError};

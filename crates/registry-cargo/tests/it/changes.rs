@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::app::{Setup, Upload};
+use crate::app::{Client as _, IndexFile as _, Setup, Upload};
 
 #[tokio::test]
 async fn checklist_19_20_29_yank_and_unyank() {

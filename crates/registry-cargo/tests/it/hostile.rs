@@ -1,33 +1,26 @@
 //! Uploads that no cargo sends.
 
+use registry_core::testing::archives::{gzip, tar, tar_entry, tar_of};
 use serde_json::json;
 
-use crate::app::{Setup, Upload, append, gzip, tar};
+use crate::app::{Client as _, Setup, Upload};
 
 const MANIFEST: &[u8] = b"[package]\nname = 'foo'\nversion = '1.0.0'\n";
 
-fn entries(more: &[(&str, tar::EntryType, &[u8])]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    append(&mut builder, "foo-1.0.0/Cargo.toml", tar::EntryType::Regular, MANIFEST);
-    for (path, kind, bytes) in more {
-        append(&mut builder, path, *kind, bytes);
-    }
-    gzip(&builder.into_inner().unwrap())
+fn entries(more: &[(&str, u8, &[u8])]) -> Vec<u8> {
+    let mut entries = vec![tar_entry(b'0', b"foo-1.0.0/Cargo.toml", b"", MANIFEST)];
+    entries.extend(more.iter().map(|(path, flag, bytes)| tar_entry(*flag, path.as_bytes(), b"", bytes)));
+    gzip(&tar_of(&entries))
 }
 
 #[tokio::test]
 async fn checklist_26_archives_that_are_refused() {
-    use tar::EntryType;
     let app = Setup::new().build();
-    let file = EntryType::Regular;
+    let file = b'0';
     let mut trailing = entries(&[]);
     trailing.extend_from_slice(b"garbage");
     let mut cut = entries(&[]);
     cut.truncate(cut.len() / 2);
-    let mut pax = tar::Builder::new(Vec::new());
-    append(&mut pax, "foo-1.0.0/Cargo.toml", file, MANIFEST);
-    append(&mut pax, "PaxHeaders/x", EntryType::XHeader, b"12 size=999\n");
-    append(&mut pax, "foo-1.0.0/x", file, b"x");
     for (what, krate) in [
         ("no gzip", b"not a gzip".to_vec()),
         ("no tar", gzip(b"not a tar")),
@@ -46,13 +39,13 @@ async fn checklist_26_archives_that_are_refused() {
         ("longer folder", entries(&[("foo-1.0.00/x", file, b"")])),
         ("dotted folder", entries(&[("./foo-1.0.0/x", file, b"")])),
         ("file as folder", entries(&[("foo-1.0.0", file, b"x")])),
-        ("symlink", entries(&[("foo-1.0.0/x", EntryType::Symlink, b"")])),
-        ("hard link", entries(&[("foo-1.0.0/x", EntryType::Link, b"")])),
-        ("device", entries(&[("foo-1.0.0/x", EntryType::Char, b"")])),
-        ("pipe", entries(&[("foo-1.0.0/x", EntryType::Fifo, b"")])),
+        ("symlink", entries(&[("foo-1.0.0/x", b'2', b"")])),
+        ("hard link", entries(&[("foo-1.0.0/x", b'1', b"")])),
+        ("device", entries(&[("foo-1.0.0/x", b'3', b"")])),
+        ("pipe", entries(&[("foo-1.0.0/x", b'6', b"")])),
         ("trailing bytes", trailing),
         ("cut", cut),
-        ("pax size", gzip(&pax.into_inner().unwrap())),
+        ("pax size", entries(&[("PaxHeaders/x", b'x', b"12 size=999\n"), ("foo-1.0.0/x", file, b"x")])),
     ] {
         let reply = app.put(Upload::around("foo", "1.0.0", json!([]), krate).bytes()).await;
         assert_eq!(reply.status, 400, "{what}: {reply:?}");
@@ -65,7 +58,7 @@ async fn checklist_26_archives_that_are_refused() {
 #[tokio::test]
 async fn two_files_of_one_name_are_a_warning() {
     let app = Setup::new().build();
-    let file = tar::EntryType::Regular;
+    let file = b'0';
     let krate = entries(&[("foo-1.0.0/README.md", file, b"a"), ("foo-1.0.0/Readme.md", file, b"b")]);
     let reply = app.put(Upload::around("foo", "1.0.0", json!([]), krate).bytes()).await.expect(200);
     assert!(reply.json()["warnings"]["other"][0].as_str().unwrap().contains("two files"));
@@ -75,13 +68,13 @@ async fn two_files_of_one_name_are_a_warning() {
 async fn checklist_27_bombs_end_at_the_limit() {
     let app = Setup::new().build();
     let zeros = vec![0; 20 << 20];
-    let bomb = entries(&[("foo-1.0.0/zeros", tar::EntryType::Regular, &zeros)]);
+    let bomb = entries(&[("foo-1.0.0/zeros", b'0', &zeros)]);
     // Twenty times its size is less than the limit.
     assert!(bomb.len() < 400_000, "{}", bomb.len());
     let error = app.put(Upload::around("foo", "1.0.0", json!([]), bomb).bytes()).await.expect(400).error();
     assert!(error.contains("8388608"), "{error}");
     let paths: Vec<String> = (0..200).map(|n| format!("foo-1.0.0/{n}")).collect();
-    let many: Vec<_> = paths.iter().map(|path| (path.as_str(), tar::EntryType::Regular, &b""[..])).collect();
+    let many: Vec<_> = paths.iter().map(|path| (path.as_str(), b'0', &b""[..])).collect();
     app.put(Upload::around("foo", "1.0.0", json!([]), entries(&many)).bytes()).await.expect(400);
     assert_eq!(app.keys().await, Vec::<String>::new());
 }

@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use registry_core::{
-    Body, PackageRegistry as _,
-    maintenance::{GcRun, VerifyRun},
-    storage::ArtifactSpec,
-};
+use registry_core::{Body, PackageRegistry as _, storage::ArtifactSpec};
 
-use crate::app::Setup;
+use crate::app::{Client as _, Setup};
+
+const DAY: Duration = Duration::from_hours(24);
 
 #[tokio::test]
 async fn checklist_44_what_no_document_names_is_not_served_and_goes() {
@@ -24,7 +22,7 @@ async fn checklist_44_what_no_document_names_is_not_served_and_goes() {
     app.publish("foo", "1.0.0").await;
     assert_eq!(app.keys().await.len(), 3);
     let later = Utc::now() + Duration::from_hours(2);
-    app.registry.collect_garbage(&GcRun::new(later, Duration::from_hours(24), false)).await.unwrap();
+    assert_eq!(app.collect(later, DAY, false).await, 1);
     assert_eq!(app.keys().await.len(), 2);
     app.get("/api/v1/crates/foo/1.0.0/download").await.expect(200);
 }
@@ -35,14 +33,11 @@ async fn deleted_bytes_go_after_the_grace() {
     app.publish("foo", "1.0.0").await;
     app.publish("foo", "1.1.0").await;
     app.ask("DELETE", "/api/v1/crates/foo/1.0.0").token("alice-token").send().await.expect(200);
-    let deleted = registry_core::clock::Clock::now(&*app.clock);
-    let run =
-        |hours: u64, dry| GcRun::new(deleted + Duration::from_hours(hours), Duration::from_hours(24), dry);
-    app.registry.collect_garbage(&run(23, false)).await.unwrap();
+    let after = |hours: u64| app.now() + Duration::from_hours(hours);
+    assert_eq!(app.collect(after(23), DAY, false).await, 0);
+    assert_eq!(app.collect(after(25), DAY, true).await, 1, "a dry run counts");
     assert_eq!(app.keys().await.len(), 3);
-    app.registry.collect_garbage(&run(25, true)).await.unwrap();
-    assert_eq!(app.keys().await.len(), 3);
-    app.registry.collect_garbage(&run(25, false)).await.unwrap();
+    assert_eq!(app.collect(after(25), DAY, false).await, 1);
     assert_eq!(app.keys().await.len(), 2);
     app.get("/api/v1/crates/foo/1.1.0/download").await.expect(200);
 }
@@ -52,16 +47,9 @@ async fn verify_finds_what_is_damaged() {
     let app = Setup::new().build();
     app.publish("foo", "1.0.0").await;
     app.publish("bar", "1.0.0").await;
-    let run = VerifyRun::default();
-    app.registry.verify(&run).await.unwrap();
-    assert_eq!(run.report.faults(), Vec::<String>::new());
-    let store = app.services.storage.store(&app.instance);
-    let entries = store.list(&store.key().build()).await.unwrap();
-    let data = entries.iter().find(|entry| entry.key.as_str().contains("foo/-/")).unwrap();
-    store.remove(&data.key).await.unwrap();
-    let run = VerifyRun::default();
-    app.registry.verify(&run).await.unwrap();
-    let faults = run.report.faults();
+    assert_eq!(app.faults().await, Vec::<String>::new());
+    assert_eq!(app.lose("foo/-/").await, 1);
+    let faults = app.faults().await;
     assert!(faults.len() == 1 && faults[0].contains("foo-1.0.0.crate"), "{faults:?}");
 }
 

@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 
-use crate::app::{BASE, Setup, Upload, scopes};
+use crate::app::{BASE, Client as _, Setup, Upload};
 
 #[tokio::test]
 async fn checklist_10_11_a_private_registry() {
@@ -54,9 +54,7 @@ async fn checklist_12_32_a_public_registry() {
 
 #[tokio::test]
 async fn a_registry_that_is_open_in_part_asks_for_tokens_unless_told_otherwise() {
-    let mut setup = Setup::new();
-    setup.auth = setup.auth.anonymous(scopes(&["cargo:crate:open-*:read"]));
-    let app = setup.build();
+    let app = Setup::new().anonymous(&["cargo:crate:open-*:read"]).build();
     app.publish("open-a", "1.0.0").await;
     app.publish("foo", "1.0.0").await;
     app.ask("GET", "/config.json").send().await.expect(401);
@@ -123,9 +121,7 @@ async fn checklist_43_tokens_do_what_their_scopes_say() {
 
 #[tokio::test]
 async fn scopes_go_by_the_published_name_and_not_by_the_path() {
-    let mut setup = Setup::new();
-    setup.auth = setup.auth.token("carol", "carol-token", scopes(&["cargo:crate:Mixed_c:*"]));
-    let app = setup.build();
+    let app = Setup::new().user("carol", &["cargo:crate:Mixed_c:*"]).build();
     app.publish("Bob-x", "1.0.0").await;
     app.publish("Mixed_c", "1.0.0").await;
     let ask = |method: &str, path: &str, token: &str| app.ask(method, path).token(token).send();

@@ -4,7 +4,7 @@ use registry_core::Body;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::app::{BASE, Setup, Upload};
+use crate::app::{BASE, Client as _, IndexFile as _, Setup, Upload};
 
 #[tokio::test]
 async fn checklist_1_what_is_published_is_in_the_index_and_downloads() {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::app::Setup;
+use crate::app::{Client as _, IndexFile as _, Setup};
 
 #[tokio::test]
 async fn checklist_14_42_conditional_requests() {

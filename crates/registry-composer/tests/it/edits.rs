@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::app::{Setup, package};
+use crate::app::{Client as _, Setup, package};
 
 #[tokio::test]
 async fn checklist_34_and_35_deleted_versions_are_gone_and_their_names_stay() {

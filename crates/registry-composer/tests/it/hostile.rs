@@ -1,14 +1,15 @@
 //! What is meant to do harm, and leaves nothing.
 
+use registry_core::testing::archives::zip;
 use serde_json::json;
 
-use crate::app::{Setup, package, zip};
+use crate::app::{Client as _, Setup, package};
 
 #[tokio::test]
 async fn checklist_22_paths_lead_nowhere() {
     let app = Setup::new().build();
     app.upload("acme/lib", "1.0", package("acme/lib", &json!({}), "")).await.expect(201);
-    let stored = app.stored().await;
+    let stored = app.objects().await;
     for path in [
         "/p2/acme/..%2f..%2fpackages.json",
         "/p2/../packages/acme/lib.json",
@@ -40,7 +41,7 @@ async fn checklist_22_paths_lead_nowhere() {
     ] {
         app.upload(name, version, bytes.clone()).await.expect(status);
     }
-    assert_eq!(app.stored().await, stored);
+    assert_eq!(app.objects().await, stored);
 }
 
 #[tokio::test]
@@ -79,6 +80,6 @@ async fn checklist_23_hostile_archives_are_refused() {
         let reply = app.upload("acme/lib", "1.0", bytes).await;
         assert!(matches!(reply.status.as_u16(), 400 | 422), "{what}: {reply:?}");
     }
-    assert!(app.stored().await.is_empty());
+    assert!(app.objects().await.is_empty());
     app.upload("acme/lib", "1.0", good).await.expect(201);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::app::{App, Setup, package};
+use crate::app::{App, Client as _, Setup, package};
 
 async fn filled() -> App {
     let app = Setup::new().build();

@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-use registry_core::{
-    PackageRegistry as _,
-    clock::Clock as _,
-    maintenance::{GcRun, VerifyRun},
-};
+use registry_core::{PackageRegistry as _, maintenance::VerifyRun};
 use serde_json::json;
 
-use crate::app::{Setup, package};
+use crate::app::{Client as _, Setup, package};
 
 #[tokio::test]
 async fn deleted_archives_stay_for_the_grace_and_replaced_ones_for_longer() {
@@ -21,16 +17,11 @@ async fn deleted_archives_stay_for_the_grace_and_replaced_ones_for_longer() {
         reference(app.upload("acme/lib", "dev-x", package("acme/lib", &json!({}), "b")).await.expect(201));
     app.upload("acme/lib", "dev-x", package("acme/lib", &json!({}), "c")).await.expect(201);
     app.ask("DELETE", "/packages/acme/lib/1.0").token("alice-token").send().await.expect(204);
-    let collect = async |grace: Duration| {
-        let run = GcRun::new(app.clock.now(), grace, false);
-        app.registry.collect_garbage(&run).await.unwrap();
-        run.report.removed_count().0
-    };
     let day = Duration::from_hours(24);
-    assert_eq!(collect(day).await, 0);
+    assert_eq!(app.collect(app.now(), day, false).await, 0);
     app.get(&format!("/dists/acme/lib/{deleted}.zip")).await.expect(200);
     app.clock.advance(2 * day);
-    assert_eq!(collect(day).await, 1);
+    assert_eq!(app.collect(app.now(), day, false).await, 1);
     app.get(&format!("/dists/acme/lib/{deleted}.zip")).await.expect(404);
     app.get(&format!("/dists/acme/lib/{replaced}.zip")).await.expect(200);
     // The number stays burned.
@@ -46,14 +37,10 @@ async fn deleted_archives_stay_for_the_grace_and_replaced_ones_for_longer() {
 async fn verify_finds_what_is_missing() {
     let app = Setup::new().build();
     app.upload("acme/lib", "1.0", package("acme/lib", &json!({}), "")).await.expect(201);
-    let store = app.services.storage.store(&app.instance);
-    let archive =
-        store.list(&store.key().build()).await.unwrap().into_iter().find(|e| e.key.as_str().contains("/-/"));
-    store.remove(&archive.unwrap().key).await.unwrap();
-    let run = VerifyRun::default();
-    app.registry.verify(&run).await.unwrap();
-    assert_eq!(run.report.faults().len(), 1);
-    assert!(run.report.faults()[0].contains("version 1.0"), "{:?}", run.report.faults());
+    assert_eq!(app.lose("/-/").await, 1);
+    let faults = app.faults().await;
+    assert_eq!(faults.len(), 1);
+    assert!(faults[0].contains("version 1.0"), "{faults:?}");
 }
 
 #[tokio::test]

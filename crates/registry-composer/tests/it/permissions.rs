@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::app::{Setup, package};
+use crate::app::{Client as _, Setup, package};
 
 #[tokio::test]
 async fn checklist_2_a_private_repository_asks_for_credentials_everywhere() {
@@ -48,7 +48,7 @@ async fn checklist_20_one_package_is_never_403() {
 async fn checklist_21_writing_and_deleting_need_their_rights() {
     let app = Setup::new().anonymous(&["composer:package:*:read"]).build();
     app.upload("acme/lib", "1.0", package("acme/lib", &json!({}), "")).await.expect(201);
-    let stored = app.stored().await;
+    let stored = app.objects().await;
     let bytes = package("acme/lib", &json!({}), "two");
     for (token, status) in
         [(None, 401), (Some("wrong"), 401), (Some("reader-token"), 403), (Some("bob-token"), 403)]
@@ -69,6 +69,6 @@ async fn checklist_21_writing_and_deleting_need_their_rights() {
         }
     }
     app.ask("DELETE", "/packages/acme/lib/1.0").token("writer-token").send().await.expect(403);
-    assert_eq!(app.stored().await, stored);
+    assert_eq!(app.objects().await, stored);
     assert_eq!(app.versions("acme/lib").await.len(), 1);
 }

@@ -1,10 +1,11 @@
 //! Publishing.
 
 use registry_core::Body;
+use registry_core::testing::archives::zip;
 use serde_json::json;
 use sha1::{Digest as _, Sha1};
 
-use crate::app::{Setup, package, zip};
+use crate::app::{Client as _, Setup, package};
 
 #[tokio::test]
 async fn checklist_1_what_is_uploaded_is_described_and_downloaded() {
@@ -46,14 +47,14 @@ async fn checklist_7_releases_never_change() {
     app.upload("acme/lib", "1.0", first.clone()).await.expect(201);
     let modified = |reply: crate::app::Reply| reply.header("last-modified").unwrap().to_owned();
     let before = modified(app.get("/p2/acme/lib.json").await);
-    let stored = app.stored().await;
+    let stored = app.objects().await;
     app.upload("acme/lib", "v1.0.0", first.clone()).await.expect(200);
     for version in ["1.0", "v1.0.0", "1.0.0+b7", "01.0"] {
         let reply = app.upload("acme/lib", version, package("acme/lib", &json!({}), "two")).await.expect(409);
         assert!(reply.json()["message"].as_str().unwrap().contains("published already"));
     }
     assert_eq!(modified(app.get("/p2/acme/lib.json").await), before);
-    assert_eq!(app.stored().await, stored);
+    assert_eq!(app.objects().await, stored);
 }
 
 #[tokio::test]
@@ -84,7 +85,7 @@ async fn two_uploads_of_one_version_have_one_winner() {
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 409, 409]);
     // The vendors, the package and one archive.
-    assert_eq!(app.stored().await.len(), 3);
+    assert_eq!(app.objects().await.len(), 3);
 }
 
 #[tokio::test]
@@ -95,7 +96,7 @@ async fn checklist_12_composer_json_is_found_where_composer_finds_it() {
     app.upload("acme/lib", "1.0", top).await.expect(201);
     let both = zip(&[("composer.json", manifest), ("x/composer.json", b"{}"), ("y/z", b"")]);
     app.upload("acme/lib", "1.1", both).await.expect(201);
-    let stored = app.stored().await;
+    let stored = app.objects().await;
     for files in [
         &[("a/composer.json", manifest), ("b/x", b"".as_slice())][..],
         &[("a/composer.json", manifest), ("b/composer.json", manifest)],
@@ -104,7 +105,7 @@ async fn checklist_12_composer_json_is_found_where_composer_finds_it() {
     ] {
         app.upload("acme/lib", "2.0", zip(files)).await.expect(422);
     }
-    assert_eq!(app.stored().await, stored);
+    assert_eq!(app.objects().await, stored);
 }
 
 #[tokio::test]
@@ -188,7 +189,7 @@ async fn branches_may_be_refused_and_kept_archives_are_limited() {
     setup.config.branches = false;
     let app = setup.build();
     app.upload("acme/lib", "dev-main", package("acme/lib", &json!({}), "")).await.expect(422);
-    assert!(app.stored().await.is_empty());
+    assert!(app.objects().await.is_empty());
     let mut setup = Setup::new();
     setup.config.replaced_archives = 1;
     let app = setup.build();
@@ -218,12 +219,12 @@ async fn checklist_24_what_is_too_large_leaves_nothing() {
         .map(|piece| Ok::<_, std::io::Error>(bytes::Bytes::copy_from_slice(piece)))
         .collect::<Vec<_>>();
     let put = app.ask("PUT", "/packages/upload/acme/lib/1.0").token("alice-token");
-    put.stream(Body::from_stream(futures_util::stream::iter(pieces))).send().await.expect(413);
+    put.body(Body::from_stream(futures_util::stream::iter(pieces))).send().await.expect(413);
     let cut = [Ok(bytes::Bytes::from_static(b"PK\x03\x04")), Err(std::io::Error::other("gone"))];
     let put = app.ask("PUT", "/packages/upload/acme/lib/1.0").token("alice-token");
-    put.stream(Body::from_stream(futures_util::stream::iter(cut))).send().await.expect(400);
+    put.body(Body::from_stream(futures_util::stream::iter(cut))).send().await.expect(400);
     app.upload("acme/lib", "1.0", Vec::new()).await.expect(400);
-    assert!(app.stored().await.is_empty());
+    assert!(app.objects().await.is_empty());
 }
 
 #[tokio::test]
@@ -233,7 +234,7 @@ async fn versions_are_limited() {
     let app = setup.build();
     for (version, status) in [("1.0", 201), ("dev-main", 201), ("1.1", 422), ("dev-main", 201)] {
         let bytes =
-            package("acme/lib", &json!({}), &format!("{version}{status}{}", app.stored().await.len()));
+            package("acme/lib", &json!({}), &format!("{version}{status}{}", app.objects().await.len()));
         app.upload("acme/lib", version, bytes).await.expect(status);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::app::{Reply, Setup, package};
+use crate::app::{Client as _, Reply, Setup, package};
 
 #[tokio::test]
 async fn checklist_3_unknown_names_are_404_and_checklist_14_reserved_ones_are_empty() {

@@ -1,6 +1,6 @@
 //! Who may do what.
 
-use crate::app::{Form, J, Setup};
+use crate::app::{Client as _, Form, J, Setup, WithForm as _};
 
 #[tokio::test]
 async fn checklist_10_without_credentials_the_client_is_asked_for_them() {
@@ -60,9 +60,7 @@ async fn checklist_12_rights_are_by_action_and_project() {
 
 #[tokio::test]
 async fn checklist_61_lists_show_what_may_be_read() {
-    let mut setup = Setup::new();
-    setup.auth = setup.auth.anonymous(crate::app::scopes(&["pypi:package:open-*:read"]));
-    let app = setup.build();
+    let app = Setup::new().anonymous(&["pypi:package:open-*:read"]).build();
     for name in ["open-a", "closed", "bob-x"] {
         app.upload(&Form::wheel(name, "1.0")).await;
     }

@@ -1,6 +1,6 @@
 //! Files.
 
-use crate::app::{Form, Setup};
+use crate::app::{Client as _, Form, Setup};
 
 #[tokio::test]
 async fn checklist_16_heads_and_ranges() {

@@ -1,6 +1,7 @@
 //! What attackers and accidents send.
 
-use crate::app::{Form, Setup, gzip, tarball, wheel, zip};
+use crate::app::{Client as _, Form, Setup, tarball, wheel};
+use registry_core::testing::archives::{gzip, zip};
 
 const METADATA: &str = "Metadata-Version: 2.1\nName: foo\nVersion: 1.0\n";
 

@@ -1,6 +1,6 @@
 //! The JSON API.
 
-use crate::app::{Form, Setup};
+use crate::app::{Client as _, Form, Setup};
 
 #[tokio::test]
 async fn checklist_34_projects_and_releases() {

@@ -2,26 +2,10 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use registry_core::{
-    PackageRegistry as _,
-    maintenance::{GcRun, VerifyRun},
-    storage::ArtifactSpec,
-};
+use chrono::Utc;
+use registry_core::{PackageRegistry as _, storage::ArtifactSpec};
 
-use crate::app::{App, Form, Setup};
-
-async fn collect(app: &App, now: DateTime<Utc>, grace: Duration) -> u64 {
-    let run = GcRun::new(now, grace, false);
-    app.registry.collect_garbage(&run).await.unwrap();
-    run.report.removed_count().0
-}
-
-async fn faults(app: &App) -> Vec<String> {
-    let run = VerifyRun::default();
-    app.registry.verify(&run).await.unwrap();
-    run.report.faults()
-}
+use crate::app::{Client as _, Form, Setup};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -30,19 +14,19 @@ async fn deleted_files_go_after_the_grace() {
     let app = Setup::new().build();
     app.upload(&Form::wheel("foo", "1.0")).await;
     app.upload(&Form::sdist("foo", "1.0", "")).await;
-    let now = app.services.clock.now();
+    let now = app.now();
     let delete = |path: &'static str| app.ask("DELETE", path).token("alice-token").send();
     delete("/pypi/foo/1.0/foo-1.0-py3-none-any.whl").await.expect(200);
-    assert!(faults(&app).await.is_empty());
-    assert_eq!(collect(&app, now + Duration::from_hours(1), DAY).await, 0);
+    assert!(app.faults().await.is_empty());
+    assert_eq!(app.collect(now + Duration::from_hours(1), DAY, false).await, 0);
     // The wheel goes; its metadata is what the release still tells of itself.
-    assert_eq!(collect(&app, now + DAY, DAY).await, 1);
+    assert_eq!(app.collect(now + DAY, DAY, false).await, 1);
     app.get("/pypi/foo/1.0/json").await.expect(200);
-    assert!(faults(&app).await.is_empty());
+    assert!(app.faults().await.is_empty());
     delete("/pypi/foo").await.expect(200);
-    assert_eq!(collect(&app, now + DAY, DAY).await, 3);
+    assert_eq!(app.collect(now + DAY, DAY, false).await, 3);
     assert_eq!(app.objects().await.len(), 1, "the document with the burned names stays");
-    assert!(faults(&app).await.is_empty());
+    assert!(app.faults().await.is_empty());
     app.refused(&Form::wheel("foo", "1.0"), 400, "previously used").await;
 }
 
@@ -60,8 +44,12 @@ async fn checklist_38_bytes_without_a_document_are_invisible_and_collected() {
     app.get("/simple/foo/foo-1.0-py3-none-any.whl").await.expect(404);
     app.upload(&form).await;
     assert_eq!(app.objects().await.len(), 4);
-    assert_eq!(collect(&app, Utc::now(), Duration::ZERO).await, 0, "it may belong to an upload under way");
-    assert_eq!(collect(&app, Utc::now() + Duration::from_secs(3700), Duration::ZERO).await, 1);
+    assert_eq!(
+        app.collect(Utc::now(), Duration::ZERO, false).await,
+        0,
+        "it may belong to an upload under way"
+    );
+    assert_eq!(app.collect(Utc::now() + Duration::from_secs(3700), Duration::ZERO, false).await, 1);
     app.get("/simple/foo/foo-1.0-py3-none-any.whl").await.expect(200);
 }
 
@@ -69,14 +57,9 @@ async fn checklist_38_bytes_without_a_document_are_invisible_and_collected() {
 async fn missing_bytes_are_reported() {
     let app = Setup::new().build();
     app.upload(&Form::wheel("foo", "1.0")).await;
-    assert!(faults(&app).await.is_empty());
-    let store = app.services.storage.store(&app.instance);
-    for entry in store.list(&store.key().build()).await.unwrap() {
-        if entry.key.as_str().contains(".whl~") {
-            store.remove(&entry.key).await.unwrap();
-        }
-    }
-    let faults = faults(&app).await;
+    assert!(app.faults().await.is_empty());
+    assert_eq!(app.lose(".whl~").await, 1);
+    let faults = app.faults().await;
     assert_eq!(faults.len(), 1, "{faults:?}");
     app.get("/simple/foo/foo-1.0-py3-none-any.whl").await.expect(500);
 }

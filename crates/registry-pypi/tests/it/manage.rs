@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::app::{App, Form, Setup};
+use crate::app::{App, Client as _, Form, Setup};
 
 async fn send(app: &App, method: &str, path: &str, body: &str, status: u16) {
     let ask = app.ask(method, path).token("alice-token").body(body.to_owned());

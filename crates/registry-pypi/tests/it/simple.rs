@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::app::{App, Form, J, Setup};
+use crate::app::{App, Client as _, Form, J, Setup};
 
 async fn ask(app: &App, path: &str, accept: &str) -> crate::app::Reply {
     app.ask("GET", path).token("alice-token").header("accept", accept).send().await

@@ -1,6 +1,6 @@
 //! Uploading.
 
-use crate::app::{App, Form, Setup, wheel};
+use crate::app::{App, Client as _, Form, Setup, WithForm as _, wheel};
 
 fn app() -> App {
     Setup::new().build()

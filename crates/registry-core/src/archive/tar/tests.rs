@@ -1,8 +1,10 @@
-use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
 
 use super::*;
-use crate::archive::Kept;
+use crate::{
+    archive::Kept,
+    testing::archives::{gzip, tar_entry as raw, tar_of as whole},
+};
 
 const LIMITS: TarLimits = TarLimits {
     unpacked_bytes: 1 << 20,
@@ -13,35 +15,6 @@ const LIMITS: TarLimits = TarLimits {
     kept_entries: 2,
     ratio: None,
 };
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
-
-/// An entry with any path, which the `tar` crate would not write.
-fn raw(flag: u8, path: &[u8], target: &[u8], content: &[u8]) -> Vec<u8> {
-    let mut block = vec![0; 512];
-    block[..path.len()].copy_from_slice(path);
-    block[100..108].copy_from_slice(b"0000644\0");
-    block[124..136].copy_from_slice(format!("{:011o}\0", content.len()).as_bytes());
-    block[156] = flag;
-    block[157..157 + target.len()].copy_from_slice(target);
-    block[257..265].copy_from_slice(b"ustar\x0000");
-    block[148..156].copy_from_slice(b"        ");
-    let sum: u64 = block.iter().map(|&byte| u64::from(byte)).sum();
-    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    block.extend_from_slice(content);
-    block.resize(block.len().next_multiple_of(512), 0);
-    block
-}
-
-fn whole(entries: &[Vec<u8>]) -> Vec<u8> {
-    let mut bytes = entries.concat();
-    bytes.resize(bytes.len() + 1024, 0);
-    bytes
-}
 
 fn pax(records: &[(&str, &str)], flag: u8) -> Vec<u8> {
     let mut content = String::new();

@@ -1,0 +1,124 @@
+//! Versions' files, and their quick specifications.
+
+use std::{sync::Arc, time::SystemTime};
+
+use http::{HeaderMap, HeaderValue, header};
+use registry_core::{
+    Actor, Response,
+    auth::{Action, AuthError},
+    hooks::Operation,
+    http::{ArtifactResponse, Representation, respond_artifact},
+    storage::Versioned,
+};
+
+use super::call::Call;
+use crate::{
+    error::Error,
+    names::split_full_name,
+    store::gem::{Gem, Release},
+    wire::gemspec,
+};
+
+/// What a full name was found to mean.
+struct Found {
+    actor: Actor,
+    gem: Arc<Versioned<Gem>>,
+    release: Arc<Release>,
+}
+
+/// The version that a full name means. Several readings are decided by what is published.
+async fn find(call: &Call<'_>, full: &str) -> Result<Found, Error> {
+    let actor = call.actor().await?;
+    let mut refused = None;
+    for (name, version, platform) in split_full_name(full) {
+        match call.allows(&actor, name.as_str(), Action::Read).await {
+            Ok(()) => {}
+            Err(error) => {
+                refused = Some(error);
+                continue;
+            }
+        }
+        let Some(gem) = call.registry.gems().load(&name).await? else { continue };
+        let is_served = |release: &&Arc<Release>| {
+            release.is_visible() || (call.registry.config().keep_yanked_files && release.data.is_some())
+        };
+        if let Some(release) = gem.find(&version, &platform).filter(is_served).cloned() {
+            return Ok(Found { actor, gem, release });
+        }
+    }
+    match refused {
+        None => {
+            call.allows_some(&actor, Action::Read)?;
+            Err(Error::no_gem())
+        }
+        Some(AuthError::Forbidden(_)) => Err(Error::no_gem()),
+        Some(error) => Err(error.into()),
+    }
+}
+
+/// The headers of what never changes under its name. Whether it may be read can change, so only what everybody may read is kept by others.
+fn immutable_headers(actor: &Actor) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let cache = if actor.is_anonymous() {
+        "public, max-age=31536000, immutable"
+    } else {
+        "private, max-age=31536000, immutable"
+    };
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    headers.insert(header::VARY, HeaderValue::from_static("Authorization"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+}
+
+/// `GET /gems/<full name>.gem`.
+pub(crate) async fn gem(call: &Call<'_>, full: &str) -> Result<Response, Error> {
+    let Found { actor, release, .. } = find(call, full).await?;
+    let data = release.data.clone().ok_or_else(Error::no_gem)?;
+    let gems = call.registry.gems();
+    let (store, spec) = (gems.store(), &release.spec);
+    let permit = store
+        .permit_with(|| {
+            store
+                .event(Operation::Get, &gems.file_key(&spec.name, &spec.version, &spec.platform), &actor)
+                .package(spec.name.as_str())
+                .version(release.slug())
+                .size(data.size)
+                .digest(format!("sha256:{}", release.sha256))
+                .content_type("application/octet-stream")
+        })
+        .await?;
+    let artifact = ArtifactResponse {
+        size: data.size,
+        etag: HeaderValue::try_from(format!("\"{}\"", release.sha256)).map_err(Error::internal)?,
+        content_type: HeaderValue::from_static("application/octet-stream"),
+        modified: Some(SystemTime::from(release.created)),
+        headers: immutable_headers(&actor),
+    };
+    let reader = store.clone();
+    let open = move |range| {
+        let (store, data) = (reader.clone(), data.clone());
+        async move { store.serve_artifact(&[data], range).await }
+    };
+    let response = respond_artifact(&call.parts, artifact, open).await?;
+    store.finish(permit).await;
+    Ok(response)
+}
+
+/// `GET /quick/Marshal.4.8/<full name>.gemspec.rz`: made from the gem's document, and kept in memory.
+pub(crate) async fn quick(call: &Call<'_>, full: &str) -> Result<Response, Error> {
+    let Found { actor, gem, release } = find(call, full).await?;
+    let gems = call.registry.gems();
+    let privacy = if actor.is_anonymous() { "public" } else { "private" };
+    let variant = format!("quick {privacy} {}", release.slug());
+    let form = gems.store().derived(&gems.key(&gem.name), &gem.revision, &variant, || {
+        let form = Representation::new(
+            HeaderValue::from_static("application/octet-stream"),
+            gemspec::render(&release.spec).into(),
+            Some(SystemTime::from(release.created)),
+            super::call::fresh_headers(&actor),
+        );
+        let weight = form.weight();
+        (form, weight)
+    });
+    Ok(form.respond(&call.parts))
+}

@@ -1,0 +1,407 @@
+//! Keeping the log in step with the gems' documents.
+//!
+//! One rule makes every append right, whoever does it and however many do: read the log's head, then the gems' documents, and write the
+//! head only if it is still the one that was read. Whatever is in the log about a gem was then rendered from a document that is no newer
+//! than the one that was read here, so the last line of each gem is never older than its documents.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use parking_lot::Mutex;
+use registry_core::{
+    clock::Clock,
+    storage::{
+        ArtifactSpec, Created, DataRef, Draft, Key, PendingArtifact, Revision, StorageError, Store,
+        UpdateError, Versioned,
+    },
+};
+use tokio::sync::oneshot;
+
+use super::{
+    folders,
+    gem::Gem,
+    index::Index,
+    key,
+    log::{FORM, Log},
+};
+use crate::names::GemName;
+
+/// How often an append is tried when other nodes append at the same time.
+const ATTEMPTS: u32 = 24;
+/// The first and the longest wait between attempts.
+const WAITS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// So many documents are read at once.
+const READS: usize = 16;
+/// A marker of this age is of no operation that still runs.
+const DEAD: Duration = Duration::from_mins(10);
+/// The largest marker.
+const MAX_MARKER: u64 = 1024;
+
+/// Who keeps the log. One for each instance and process: its appends go one after the other, many gems in one write.
+#[derive(Debug)]
+pub(crate) struct Announcer {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    /// The least growth after which the log is written anew.
+    log_bytes: u64,
+    /// Gems that wait to be announced, and who waits for it.
+    waiting: Mutex<Vec<Waiting>>,
+    /// Held by who appends.
+    turn: tokio::sync::Mutex<()>,
+    /// The log's sum, as far as it was read.
+    index: Mutex<Arc<Index>>,
+}
+
+/// A gem that is to be announced, and who waits for it.
+#[derive(Debug)]
+struct Waiting {
+    name: GemName,
+    answer: oneshot::Sender<Result<(), Failed>>,
+}
+
+/// Why the append that somebody waited for failed.
+#[derive(Clone, Debug)]
+struct Failed(Arc<StorageError>);
+
+impl Failed {
+    fn into_error(self) -> StorageError {
+        match Arc::try_unwrap(self.0) {
+            Ok(error) => error,
+            Err(shared) => StorageError::Unavailable {
+                key: "the log of versions".to_owned(),
+                source: shared.to_string().into(),
+            },
+        }
+    }
+}
+
+/// Somebody else changed the log meanwhile.
+#[derive(Debug)]
+struct Moved;
+
+/// The log as it is now, with its sum.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) log: Arc<Versioned<Log>>,
+    pub(crate) index: Arc<Index>,
+}
+
+impl Announcer {
+    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, log_bytes: u64) -> Self {
+        Self {
+            store,
+            clock,
+            log_bytes,
+            waiting: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            index: Mutex::default(),
+        }
+    }
+
+    /// Where the log's head is.
+    pub(crate) fn key(&self) -> Key {
+        self.store.key().fixed("index").fixed("versions").fixed("log.json").build()
+    }
+
+    fn segment_key(&self) -> Key {
+        self.store.key().fixed("index").fixed("versions").fixed("-").fixed("segment").build()
+    }
+
+    fn pending(&self) -> Key {
+        self.store.key().fixed("pending").build()
+    }
+
+    // ----- reading
+
+    /// The log's head; the log is written where there is none.
+    pub(crate) async fn log(&self) -> Result<Arc<Versioned<Log>>, StorageError> {
+        match self.store.read::<Log>(&self.key()).await? {
+            Some(log) if log.form >= FORM => Ok(log),
+            _ => {
+                let _turn = self.turn.lock().await;
+                self.newest().await
+            }
+        }
+    }
+
+    /// The log and its sum.
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot, StorageError> {
+        let log = self.log().await?;
+        let index = self.sum(&log).await?;
+        Ok(Snapshot { log, index })
+    }
+
+    /// The log's whole text.
+    pub(crate) async fn text(&self, log: &Log) -> Result<String, StorageError> {
+        log.text(&self.store, &self.key(), 0).await
+    }
+
+    /// The sum of the log: what was not read yet is read. May be of a newer state than asked for.
+    async fn sum(&self, log: &Log) -> Result<Arc<Index>, StorageError> {
+        let known = Arc::clone(&self.index.lock());
+        let goes_on = known.epoch == log.epoch;
+        if goes_on && known.position >= log.length() {
+            return Ok(known);
+        }
+        let mut index = if goes_on { known } else { Arc::new(Index::of(&log.epoch)) };
+        let text = log.text(&self.store, &self.key(), index.position).await?;
+        Arc::make_mut(&mut index).feed(&self.key(), &text)?;
+        let mut kept = self.index.lock();
+        if kept.epoch != index.epoch || kept.position < index.position {
+            *kept = Arc::clone(&index);
+        }
+        Ok(index)
+    }
+
+    // ----- appending
+
+    /// Leaves a marker that this gem's document is about to change. It goes when it is dropped, once the log knows of the change.
+    pub(crate) async fn mark(&self, name: &GemName) -> Result<PendingArtifact, StorageError> {
+        let key = self.pending().child().segment(&name.folded()).build();
+        let bytes = bytes::Bytes::copy_from_slice(name.as_str().as_bytes());
+        self.store.write_artifact_bytes(&key, bytes, ArtifactSpec::default()).await
+    }
+
+    /// Makes the log say what the gem's document says. Callers of one process share a write. To be called in a task that ends.
+    pub(crate) async fn announce(&self, name: &GemName) -> Result<(), StorageError> {
+        let (answer, mut answered) = oneshot::channel();
+        self.waiting.lock().push(Waiting { name: name.clone(), answer });
+        let turn = self.turn.lock().await;
+        let unavailable = || StorageError::Unavailable {
+            key: self.key().to_string(),
+            source: "an append was given up".into(),
+        };
+        // Whoever had the turn before may have done it.
+        if let Ok(result) = answered.try_recv() {
+            return result.map_err(Failed::into_error);
+        }
+        let batch = std::mem::take(&mut *self.waiting.lock());
+        let names: BTreeSet<GemName> = batch.iter().map(|waiting| waiting.name.clone()).collect();
+        let result = self.append(&names).await.map_err(|error| Failed(Arc::new(error)));
+        for waiting in batch {
+            // Who does not wait any more needs no answer.
+            let _sent = waiting.answer.send(result.clone());
+        }
+        drop(result);
+        drop(turn);
+        answered.await.map_err(|_| unavailable())?.map_err(Failed::into_error)
+    }
+
+    /// Appends what the log lacks of these gems. The turn is held.
+    async fn append(&self, names: &BTreeSet<GemName>) -> Result<(), StorageError> {
+        for attempt in 0..ATTEMPTS {
+            let log = self.newest().await?;
+            let index = self.sum(&log).await?;
+            let keys: Vec<Key> = names.iter().map(|name| key(&self.store, name)).collect();
+            let read = |key: Key| {
+                let store = self.store.clone();
+                async move { store.read_fresh::<Gem>(&key).await }
+            };
+            let documents: Vec<Option<Arc<Versioned<Gem>>>> =
+                stream::iter(keys).map(read).buffered(READS).try_collect().await?;
+            let mut lines = String::new();
+            for gem in documents.iter().flatten() {
+                index.difference(gem, &mut lines);
+            }
+            if lines.is_empty() {
+                return Ok(());
+            }
+            if self.write(&log, lines).await? {
+                return self.compact_if_due().await;
+            }
+            wait(attempt).await;
+        }
+        Err(StorageError::Contended { key: self.key().to_string(), attempts: ATTEMPTS })
+    }
+
+    /// Writes lines behind the log that was read. `false`: it is another one by now.
+    async fn write(&self, read: &Versioned<Log>, lines: String) -> Result<bool, StorageError> {
+        let now = self.clock.now();
+        let sealing = read.sealing(&self.store, &self.key(), &self.segment_key()).await?;
+        let (segment, sealed) = match sealing {
+            Some(sealing) => {
+                let (segment, sealed) = sealing.split();
+                (Some(segment), Some(sealed))
+            }
+            None => (None, None),
+        };
+        let data: Option<DataRef> = segment.as_ref().map(|segment| segment.data().clone());
+        let change = move |log: &mut Log| {
+            if let (Some(data), Some(sealed)) = (&data, &sealed) {
+                log.seal(data, sealed, now);
+            }
+            log.append(&lines, now);
+        };
+        self.change(&read.revision, segment, change).await
+    }
+
+    /// Changes the log if it is still the one of this revision; the segment stays if it is.
+    async fn change(
+        &self,
+        revision: &Revision,
+        segment: Option<PendingArtifact>,
+        change: impl Fn(&mut Log) + Send + 'static,
+    ) -> Result<bool, StorageError> {
+        let wanted = revision.clone();
+        let update = move |draft: &mut Draft<Log>| {
+            if draft.revision() != Some(&wanted) {
+                return Err(Moved);
+            }
+            let log = draft.edit().ok_or(Moved)?;
+            change(log);
+            Ok(())
+        };
+        let result = self.store.update(&self.key(), update).await;
+        let refused = matches!(result, Err(UpdateError::Refused(Moved)));
+        if let Some(segment) = segment {
+            if refused {
+                drop(segment);
+            } else {
+                // Named, or perhaps named.
+                segment.keep();
+            }
+        }
+        match result {
+            Ok(_) => Ok(true),
+            Err(UpdateError::Refused(Moved)) => Ok(false),
+            Err(UpdateError::Storage(error)) => Err(error),
+        }
+    }
+
+    // ----- writing anew
+
+    /// Writes the log anew where it has grown to several times what it says. The turn is held. What fails here is tried again after
+    /// the next append.
+    async fn compact_if_due(&self) -> Result<(), StorageError> {
+        let log = self.newest().await?;
+        let (growth, base) = log.growth();
+        if growth <= self.log_bytes.max(base.saturating_mul(3)) {
+            return Ok(());
+        }
+        let compacted = async {
+            let index = self.sum(&log).await?;
+            if index.epoch != log.epoch || index.position != log.length() {
+                return Ok(false);
+            }
+            let lines = index.lines();
+            self.replace(&log, &lines).await
+        };
+        match compacted.await {
+            Ok(true) => tracing::info!(bytes = log.length(), "the log of versions was written anew"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "the log of versions could not be written anew"),
+        }
+        Ok(())
+    }
+
+    /// Puts a log of these lines in the place of the one that was read.
+    async fn replace(&self, read: &Versioned<Log>, lines: &str) -> Result<bool, StorageError> {
+        let now = self.clock.now();
+        let (log, segment) = Log::write(&self.store, &self.segment_key(), lines, now, Some(read)).await?;
+        self.change(&read.revision, segment, move |current| *current = log.clone()).await
+    }
+
+    /// The log as the store has it now, made from the gems' documents where there is none or an older program made it. The turn is held.
+    async fn newest(&self) -> Result<Arc<Versioned<Log>>, StorageError> {
+        for attempt in 0..ATTEMPTS {
+            let read = self.store.read_fresh::<Log>(&self.key()).await?;
+            if let Some(log) = read.as_ref().filter(|log| log.form >= FORM) {
+                return Ok(Arc::clone(log));
+            }
+            // The head comes first, see the module's rule.
+            let lines = self.all_lines().await?;
+            if let Some(old) = read {
+                self.replace(&old, &lines).await?;
+            } else {
+                self.create(&lines).await?;
+            }
+            wait(attempt).await;
+        }
+        Err(StorageError::Contended { key: self.key().to_string(), attempts: ATTEMPTS })
+    }
+
+    /// Makes the log, unless somebody else does meanwhile.
+    async fn create(&self, lines: &str) -> Result<(), StorageError> {
+        let now = self.clock.now();
+        let (log, segment) = Log::write(&self.store, &self.segment_key(), lines, now, None).await?;
+        match self.store.create(&self.key(), log).await {
+            Ok(Created::Exists(_)) => Ok(()),
+            created => {
+                // Named, or perhaps named.
+                drop(segment.map(PendingArtifact::keep));
+                created.map(|_| ())
+            }
+        }
+    }
+
+    async fn all_lines(&self) -> Result<String, StorageError> {
+        let mut gems: Vec<(String, String)> = Vec::new();
+        let nothing = Index::default();
+        for key in folders(&self.store).documents().await? {
+            if let Some(gem) = self.store.read::<Gem>(&key).await? {
+                let mut line = String::new();
+                nothing.difference(&gem, &mut line);
+                gems.push((gem.name.to_string(), line));
+            }
+        }
+        gems.sort_unstable();
+        Ok(gems.into_iter().map(|(_, line)| line).collect())
+    }
+
+    // ----- after crashes
+
+    /// Completes the log where a process died between a gem's document and the log, and takes away what such a process left.
+    pub(crate) async fn recover(&self, now: DateTime<Utc>) -> Result<(), StorageError> {
+        for entry in self.store.list(&self.pending()).await? {
+            if entry.size > MAX_MARKER {
+                continue;
+            }
+            let data = DataRef { key: entry.key.clone(), size: entry.size, sha256: None };
+            let text = match self.store.read_artifact(&[data], None).await {
+                Ok(body) => super::log::collect_text(body).await?,
+                // Its operation ended meanwhile.
+                Err(StorageError::Missing { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            if let Ok(name) = text.parse::<GemName>() {
+                self.announce(&name).await?;
+            }
+            let age = SystemTime::from(now).duration_since(entry.modified).unwrap_or_default();
+            if age > DEAD {
+                self.store.remove(&entry.key).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the log says what this gem's document says, and where not, what it lacks: for `verify`.
+    pub(crate) fn lacks(snapshot: &Snapshot, gem: &Gem) -> Option<String> {
+        let mut line = String::new();
+        snapshot.index.difference(gem, &mut line);
+        Some(line).filter(|line| !line.is_empty())
+    }
+
+    /// Stops naming replaced segments whose grace is over, and removes them.
+    pub(crate) async fn collect_garbage(
+        &self,
+        run: &registry_core::maintenance::GcRun,
+    ) -> Result<(), StorageError> {
+        let root = self.store.key().fixed("index").build();
+        registry_core::maintenance::PackageFolders::new(&self.store, root, "log.json")
+            .collect_garbage::<Log>(run)
+            .await
+    }
+}
+
+/// Waits a while, longer each time, and not as long as others do.
+async fn wait(attempt: u32) {
+    let (first, longest) = WAITS;
+    let most = first.saturating_mul(1_u32.checked_shl(attempt).unwrap_or(u32::MAX)).min(longest);
+    let [a, b, ..] = *uuid::Uuid::new_v4().as_bytes();
+    tokio::time::sleep(most.mul_f64(f64::from(u16::from_le_bytes([a, b])) / f64::from(u16::MAX))).await;
+}

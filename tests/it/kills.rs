@@ -15,19 +15,20 @@ use registry_tests::{Client, Image, Place, Publish, Seed, Server, full};
 
 const WORKERS: u64 = 6;
 
-fn rounds() -> u64 {
+/// How often a server is killed.
+pub(crate) fn rounds() -> u64 {
     if full() { 50 } else { 10 }
 }
 
 /// When to kill: so long after so many acknowledgements of a round.
 #[derive(Clone, Copy, Debug)]
-struct Moment {
+pub(crate) struct Moment {
     acknowledged: u64,
     later: Duration,
 }
 
 impl Moment {
-    fn draw(seed: &mut Seed) -> Self {
+    pub(crate) fn draw(seed: &mut Seed) -> Self {
         let later = seed.time_between(Duration::ZERO, Duration::from_millis(150));
         Self { acknowledged: seed.below(8), later }
     }
@@ -35,22 +36,22 @@ impl Moment {
 
 /// What the server said it has, over all rounds.
 #[derive(Debug)]
-struct Acknowledged<T>(Arc<Mutex<Vec<T>>>);
+pub(crate) struct Acknowledged<T>(Arc<Mutex<Vec<T>>>);
 
 impl<T: Clone> Acknowledged<T> {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::default())
     }
 
-    fn add(&self, what: T) {
+    pub(crate) fn add(&self, what: T) {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(what);
     }
 
-    fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).len() as u64
     }
 
-    fn all(&self) -> Vec<T> {
+    pub(crate) fn all(&self) -> Vec<T> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 }
@@ -62,7 +63,12 @@ impl<T> Clone for Acknowledged<T> {
 }
 
 /// Lets `work` run in several tasks, kills the server at a moment, and waits for the tasks to notice.
-async fn run_and_kill<T, W, F>(server: Server, after: Moment, told: &Acknowledged<T>, work: W) -> Result<()>
+pub(crate) async fn run_and_kill<T, W, F>(
+    server: Server,
+    after: Moment,
+    told: &Acknowledged<T>,
+    work: W,
+) -> Result<()>
 where
     T: Clone,
     W: Fn(u64) -> F,

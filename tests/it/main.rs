@@ -10,3 +10,4 @@ mod nodes;
 mod publishes;
 mod slow;
 mod together;
+mod uploads;

@@ -20,6 +20,11 @@ impl Numbers {
         Self(seed)
     }
 
+    /// The sequence that belongs to a text.
+    pub(crate) fn of(text: &str) -> Self {
+        Self(hash(text))
+    }
+
     /// The next number (SplitMix64).
     pub(crate) fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -1,6 +1,7 @@
 //! Whether a package with many versions, or a repository with many tags, costs more with each one.
 
 use anyhow::Result;
+use registry_releases::Ecosystem;
 
 use super::{
     Bench,
@@ -9,6 +10,7 @@ use super::{
     load::{self, Until},
     report::{Goal, Outcome, number, over},
     servers::{Kind, Server, start_all},
+    uploads,
 };
 
 /// So many operations around a place are measured together.
@@ -80,6 +82,34 @@ pub(crate) async fn tags(bench: &Bench) -> Result<Outcome> {
     Ok(outcome)
 }
 
+/// The same for the packages of the other kinds: a table for all, and a goal for each.
+pub(crate) async fn releases(bench: &Bench) -> Result<Outcome> {
+    let places: &[u64] = if bench.quick { &[1, 100] } else { &[1, 100, 1000] };
+    let title = "The cost of the 1st, 100th and 1,000th release of a package of the other kinds";
+    let mut outcome = bench.outcome("releases", title)?;
+    for ecosystem in Ecosystem::ALL {
+        let mut costs = Vec::new();
+        for server in start_all(&[Kind::Ours], bench.cores, &bench.scratch).await? {
+            let release = async |connection: &mut Connection, name: &str, version: &str| {
+                let steps = uploads::release(ecosystem, name, version, 4000)?;
+                uploads::upload(connection, &server, &steps).await
+            };
+            costs.push(
+                cost(&server, 1, async |connection: &mut Connection, at| {
+                    release(connection, &format!("measured-first-{at}"), "1.0.0").await
+                })
+                .await?,
+            );
+            let grow = async |connection: &mut Connection, at: u64| {
+                release(connection, "measured-growing", &format!("1.{at}.0")).await
+            };
+            grown(&server, places, &mut costs, grow).await?;
+        }
+        report(&mut outcome, &format!("{} release", ecosystem.name()), &costs);
+    }
+    Ok(outcome)
+}
+
 async fn push_blobs(
     connection: &mut Connection,
     server: &Server,
@@ -141,12 +171,14 @@ where
 }
 
 fn report(outcome: &mut Outcome, what: &str, costs: &[Cost]) {
-    let header = ["server", what, "store requests", "CPU", "bytes written", "time"];
-    outcome.table.push(header.map(str::to_owned).to_vec());
+    if outcome.table.is_empty() {
+        let header = ["server", "operation", "store requests", "CPU", "bytes written", "time"];
+        outcome.table.push(header.map(str::to_owned).to_vec());
+    }
     for cost in costs {
         outcome.table.push(vec![
             cost.server.to_owned(),
-            number(load::as_float(cost.place)),
+            format!("{what} {}", number(load::as_float(cost.place))),
             cost.store_requests.map_or_else(String::new, number),
             format!("{} ms", number(cost.cpu_millis)),
             format!("{} KiB", number(cost.written_kib)),
@@ -160,7 +192,10 @@ fn report(outcome: &mut Outcome, what: &str, costs: &[Cost]) {
         let name = format!("{what} {} ÷ {what} 1 in store requests", number(load::as_float(last.place)));
         outcome.goals.push(Goal::at_most(name, vec![over(b, a)], 1.5, "×"));
     }
-    outcome.notes.push(format!(
+    let note = format!(
         "Each line is the mean of {WINDOW} operations; bytes written are those handed to write calls, sockets included."
-    ));
+    );
+    if !outcome.notes.contains(&note) {
+        outcome.notes.push(note);
+    }
 }

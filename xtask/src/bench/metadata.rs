@@ -21,18 +21,19 @@ const FULL: &str = "application/json";
 const SHORT: &str = "application/vnd.npm.install-v1+json";
 
 /// One thing that is asked for again and again.
-struct Case {
-    name: &'static str,
-    peer: Kind,
-    method: &'static str,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    /// Who else is asked, nginx aside.
+    pub(crate) peer: Option<Kind>,
+    pub(crate) method: &'static str,
     /// The path at ours; Verdaccio's lacks `/npm`.
-    path: String,
-    accept: &'static str,
-    gzip: bool,
-    conditional: bool,
+    pub(crate) path: String,
+    pub(crate) accept: &'static str,
+    pub(crate) gzip: bool,
+    pub(crate) conditional: bool,
     /// The ratio that is wanted; none where it is 0.
-    goal: f64,
-    by_rate: bool,
+    pub(crate) goal: f64,
+    pub(crate) by_rate: bool,
 }
 
 /// A request to one server, with what it must answer.
@@ -46,7 +47,7 @@ struct Target {
 fn cases(manifest: &str, tarball: &str) -> Vec<Case> {
     let npm = |name, package: &str, accept, gzip, conditional| Case {
         name,
-        peer: Kind::Verdaccio,
+        peer: Some(Kind::Verdaccio),
         method: "GET",
         path: format!("/npm/{package}"),
         accept,
@@ -57,7 +58,7 @@ fn cases(manifest: &str, tarball: &str) -> Vec<Case> {
     };
     let oci = |name, method, conditional| Case {
         name,
-        peer: Kind::Distribution,
+        peer: Some(Kind::Distribution),
         method,
         path: manifest.to_owned(),
         accept: MANIFEST_TYPE,
@@ -100,7 +101,7 @@ pub(crate) async fn run(bench: &Bench) -> Result<Outcome> {
                 clients::push_image(&mut connection, server, "measured/image", "latest", &image).await?;
             }
             Kind::Verdaccio => publish(server).await?,
-            Kind::Nginx => {}
+            Kind::Nginx | Kind::Pypiserver => {}
         }
     }
     let mut outcome = bench.outcome("metadata", "From memory: manifests, packuments, 304, and tarballs")?;
@@ -122,7 +123,13 @@ async fn publish(server: &Server) -> Result<()> {
     Ok(())
 }
 
-async fn measure(bench: &Bench, servers: &[Server], case: &Case, outcome: &mut Outcome) -> Result<()> {
+/// Asks all servers for the same, one after the other and again, and compares them.
+pub(crate) async fn measure(
+    bench: &Bench,
+    servers: &[Server],
+    case: &Case,
+    outcome: &mut Outcome,
+) -> Result<()> {
     let (targets, note) = targets(servers, case).await.with_context(|| case.name.to_owned())?;
     outcome.notes.extend(note);
     let mut rows: Vec<Row> = targets
@@ -185,7 +192,7 @@ async fn targets(servers: &[Server], case: &Case) -> Result<(Vec<Target>, Option
             Kind::Nginx => file.clone(),
             // Theirs would be something else.
             _ if case.path == "/healthz" => continue,
-            kind if kind == case.peer => match kind {
+            kind if Some(kind) == case.peer => match kind {
                 Kind::Verdaccio => case.path.trim_start_matches("/npm").to_owned(),
                 _ => case.path.clone(),
             },

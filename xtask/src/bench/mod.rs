@@ -5,6 +5,7 @@ mod clients;
 mod disk;
 mod fixtures;
 mod growth;
+mod indexes;
 mod load;
 mod machine;
 mod metadata;
@@ -13,6 +14,7 @@ mod report;
 mod servers;
 mod start;
 mod transfers;
+mod uploads;
 mod writes;
 
 use std::{os::unix::process::CommandExt as _, path::PathBuf, time::Duration};
@@ -28,16 +30,19 @@ use report::{Outcome, Row};
 use servers::Kind;
 
 /// All scenarios, in the order of the page.
-const SCENARIOS: [&str; 10] = [
+const SCENARIOS: [&str; 13] = [
     "start",
     "disk",
     "metadata",
+    "indexes",
     "blob-large",
     "blobs",
     "concurrent-pulls",
     "images",
     "publish",
+    "uploads",
     "versions",
+    "releases",
     "tags",
 ];
 
@@ -101,11 +106,14 @@ async fn measure(options: &Options) -> Result<()> {
             "start" => start::run(&bench).await?,
             "disk" => disk::run(&bench)?,
             "metadata" => metadata::run(&bench).await?,
+            "indexes" => indexes::run(&bench).await?,
             "blob-large" => transfers::large(&bench).await?,
             "blobs" => transfers::many(&bench).await?,
             "concurrent-pulls" => transfers::concurrent(&bench).await?,
             "images" => writes::images(&bench).await?,
             "publish" => writes::publishes(&bench).await?,
+            "uploads" => writes::releases(&bench).await?,
+            "releases" => growth::releases(&bench).await?,
             "versions" => growth::versions(&bench).await?,
             _ => growth::tags(&bench).await?,
         };
@@ -117,7 +125,7 @@ async fn measure(options: &Options) -> Result<()> {
     }
     std::fs::remove_dir_all(&bench.scratch)?;
     if !bench.quick {
-        let kinds = [Kind::Ours, Kind::Nginx, Kind::Distribution, Kind::Verdaccio];
+        let kinds = [Kind::Ours, Kind::Nginx, Kind::Distribution, Kind::Verdaccio, Kind::Pypiserver];
         let versions: Vec<(String, String)> =
             kinds.iter().filter_map(|kind| Some((kind.name().to_owned(), kind.version()?))).collect();
         report::write_page(&SCENARIOS, &versions)?;

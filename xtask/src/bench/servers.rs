@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     /// Debian's docker-registry.
     Distribution,
     Verdaccio,
+    /// The small index of Python packages of that name.
+    Pypiserver,
 }
 
 impl Kind {
@@ -38,6 +40,7 @@ impl Kind {
             Self::Nginx => "nginx",
             Self::Distribution => "docker-registry",
             Self::Verdaccio => "Verdaccio",
+            Self::Pypiserver => "pypiserver",
         }
     }
 
@@ -50,6 +53,10 @@ impl Kind {
             Self::Verdaccio => {
                 let cached = workspace::cache().ok()?.join("npm/verdaccio/node_modules/.bin/verdaccio");
                 return cached.is_file().then_some(cached).or_else(|| search("verdaccio"));
+            }
+            Self::Pypiserver => {
+                let cached = workspace::cache().ok()?.join("python/pypiserver/bin/pypi-server");
+                return cached.is_file().then_some(cached).or_else(|| search("pypi-server"));
             }
         };
         search(name)
@@ -145,7 +152,7 @@ impl Server {
         let probe = match self.kind {
             Kind::Ours => Request::new("GET", "/healthz", &[]),
             Kind::Distribution => Request::new("GET", "/v2/", &[]),
-            Kind::Nginx | Kind::Verdaccio => Request::new("GET", "/", &[]),
+            Kind::Nginx | Kind::Verdaccio | Kind::Pypiserver => Request::new("GET", "/", &[]),
         };
         loop {
             if let Ok(mut connection) = Connection::open(self.addr).await
@@ -235,9 +242,7 @@ impl Kind {
                 // A minted token, checked as everybody's is.
                 let mut mint = Command::new(program);
                 mint.current_dir(dir).args(["token", "create", "--user", "bench"]);
-                for scope in ["npm:package:*:*", "oci:repository:*:*"] {
-                    mint.args(["--scope", scope]);
-                }
+                mint.args(["--scope", "*:*:*:*"]);
                 let output = mint.output().context("could not mint a token")?;
                 if !output.status.success() {
                     bail!("could not mint a token: {}", String::from_utf8_lossy(&output.stderr).trim());
@@ -268,6 +273,14 @@ impl Kind {
                             type: stdout\n  level: error\n";
                 fs::write(dir.join("config.yaml"), text)?;
                 command.args(["--config", "config.yaml", "--listen", &addr.to_string()]);
+                Ok(None)
+            }
+            Self::Pypiserver => {
+                fs::create_dir_all(dir.join("packages"))?;
+                let (host, port) = (addr.ip().to_string(), addr.port().to_string());
+                command.args(["run", "--interface", &host, "--port", &port, "--backend", "cached-dir"]);
+                // Anybody may do anything, as at the other peers.
+                command.args(["--passwords", ".", "--authenticate", ".", "--disable-fallback", "packages"]);
                 Ok(None)
             }
         }

@@ -1,6 +1,7 @@
 //! Small writes that must be durable: images pushed and packages published.
 
 use anyhow::Result;
+use registry_releases::Ecosystem;
 
 use super::{
     Bench,
@@ -11,6 +12,7 @@ use super::{
     report::{Goal, Outcome, Row, number, over},
     servers::{Kind, Server, start_all},
     transfers::{growth, settle},
+    uploads,
 };
 
 const WORKERS: usize = 8;
@@ -24,23 +26,46 @@ enum What {
     Package,
     /// A further version of the one package.
     Version,
+    /// The first release of a package of another kind.
+    Release(Ecosystem),
 }
 
 pub(crate) async fn images(bench: &Bench) -> Result<Outcome> {
     let mut outcome = bench.outcome("images", "Whole small images pushed, by 8 workers")?;
-    measure(bench, &mut outcome, "image", What::Image, Kind::Distribution).await?;
+    measure(bench, &mut outcome, "image", What::Image, Some(Kind::Distribution)).await?;
     Ok(outcome)
 }
 
 pub(crate) async fn publishes(bench: &Bench) -> Result<Outcome> {
     let mut outcome = bench.outcome("publish", "npm publishes, by 8 workers")?;
-    measure(bench, &mut outcome, "new packages", What::Package, Kind::Verdaccio).await?;
-    measure(bench, &mut outcome, "versions of one package", What::Version, Kind::Verdaccio).await?;
+    measure(bench, &mut outcome, "new packages", What::Package, Some(Kind::Verdaccio)).await?;
+    measure(bench, &mut outcome, "versions of one package", What::Version, Some(Kind::Verdaccio)).await?;
     Ok(outcome)
 }
 
-async fn measure(bench: &Bench, outcome: &mut Outcome, case: &str, what: What, peer: Kind) -> Result<()> {
-    let servers = start_all(&[Kind::Ours, peer], bench.cores, &bench.scratch).await?;
+pub(crate) async fn releases(bench: &Bench) -> Result<Outcome> {
+    let title = "First releases of packages of the other kinds, by 8 workers";
+    let mut outcome = bench.outcome("uploads", title)?;
+    for ecosystem in Ecosystem::ALL {
+        measure(bench, &mut outcome, ecosystem.name(), What::Release(ecosystem), uploads::peer(ecosystem))
+            .await?;
+    }
+    outcome.notes.push(
+        "A release of Maven's is nine requests: a JAR, its POM and the metadata with two checksums each."
+            .to_owned(),
+    );
+    Ok(outcome)
+}
+
+async fn measure(
+    bench: &Bench,
+    outcome: &mut Outcome,
+    case: &str,
+    what: What,
+    peer: Option<Kind>,
+) -> Result<()> {
+    let kinds: Vec<Kind> = std::iter::once(Kind::Ours).chain(peer).collect();
+    let servers = start_all(&kinds, bench.cores, &bench.scratch).await?;
     let seconds = bench.duration_seconds();
     let probe = Probe::Durable { threads: WORKERS, seconds, bytes: 4096 };
     let row = |server: &str| Row {
@@ -79,11 +104,16 @@ async fn measure(bench: &Bench, outcome: &mut Outcome, case: &str, what: What, p
             format!("{case}: our rate × {} writes each ÷ durable files a second", number(per_operation));
         let share = |ours: &Sample, disk: &Sample| over(ours.rate() * per_operation, disk.rate());
         outcome.goals.push(Goal::ratio(name, &ours.samples, &disk.samples, 0.5, share));
-        let rates = ours.samples.iter().map(Sample::rate).collect();
-        let wanted = if what == What::Image { 210.0 } else { 300.0 };
-        outcome
-            .goals
-            .push(Goal { at_least: true, ..Goal::at_most(format!("{case}: rate"), rates, wanted, "/s") });
+        let rates: Vec<f64> = ours.samples.iter().map(Sample::rate).collect();
+        let wanted = match what {
+            What::Image => Some(210.0),
+            What::Package | What::Version => Some(300.0),
+            What::Release(_) => None,
+        };
+        if let Some(wanted) = wanted {
+            let rate = Goal::at_most(format!("{case}: rate"), rates, wanted, "/s");
+            outcome.goals.push(Goal { at_least: true, ..rate });
+        }
         let grown = ours.growth_mib.into_iter().collect();
         outcome.goals.push(Goal::at_most(format!("{case}: memory above idle"), grown, 64.0, "MiB"));
     }
@@ -113,6 +143,7 @@ async fn one_round(bench: &Bench, server: &Server, what: What, round: u64) -> Re
             })
             .await
         }
+        What::Release(ecosystem) => one_round_of_releases(bench, server, ecosystem, round).await,
         What::Package | What::Version => {
             let name = |at: u64| match what {
                 What::Version => "measured-versions".to_owned(),
@@ -131,6 +162,23 @@ async fn one_round(bench: &Bench, server: &Server, what: What, round: u64) -> Re
             .await
         }
     }
+}
+
+/// One run of first releases.
+async fn one_round_of_releases(
+    bench: &Bench,
+    server: &Server,
+    ecosystem: Ecosystem,
+    round: u64,
+) -> Result<Sample> {
+    let made = (0..bench.most_writes())
+        .map(|at| uploads::release(ecosystem, &format!("measured-r{round}-{at}"), "1.0.0", 4000))
+        .collect::<Result<Vec<_>>>()?;
+    load::run(server, WORKERS, bench.duration(), async |connection: &mut Connection, at| {
+        let Some(steps) = take(&made, at) else { return spent().await };
+        uploads::upload(connection, server, steps).await
+    })
+    .await
 }
 
 fn take<T>(made: &[T], at: u64) -> Option<&T> {

@@ -70,14 +70,14 @@ impl Pins {
     pub(crate) fn all(&self) -> Vec<String> {
         let tools = self.npm.keys().chain(self.go.keys()).chain(self.cargo.keys());
         let tools = tools.filter(|name| *name != "verdaccio").cloned();
-        let python = self.python.keys().filter(|name| *name != "go").cloned();
+        let python = self.python.keys().filter(|name| *name != "go" && *name != "pypiserver").cloned();
         let groups = self.debian.keys().filter(|name| *name != "bench").map(|name| format!("debian:{name}"));
         tools.chain(python).chain(groups).collect()
     }
 
     /// What only the benchmarks need.
-    pub(crate) fn bench() -> [String; 2] {
-        ["debian:bench", "verdaccio"].map(str::to_owned)
+    pub(crate) fn bench() -> [String; 3] {
+        ["debian:bench", "verdaccio", "pypiserver"].map(str::to_owned)
     }
 }
 

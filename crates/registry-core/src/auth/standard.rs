@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::{
     AuthError, AuthOptions, AuthProvider, AuthRequest, MintToken, MintedToken, NewUser, RegistryClaims,
-    ScopeSet, TokenFilter, TokenRecord, UserRecord,
+    Scope, ScopeSet, TokenFilter, TokenRecord, UserRecord,
     accounts::{check_mint, check_user, token_document},
     decisions::Decisions,
     directory::UserDocument,
@@ -186,20 +186,16 @@ impl StoredAuthProvider {
         Ok(Self { decisions: Decisions::new(directory, options, Cost::Stored)? })
     }
 
-    /// Makes the administrator's token at the first start on a store that has no users and tokens: user `admin`, all
-    /// rights, no end. `None` at later starts, and where [`AuthOptions::admin_token`] is given. Of nodes that start at
-    /// once on one store, one gets it.
+    /// Makes the administrator's token at the first start on a store that has no user and no token with all rights: user
+    /// `admin`, all rights, no end. `None` at later starts, and where [`AuthOptions::admin_token`] is given. Of nodes that start
+    /// at once on one store, one gets it.
     pub async fn ensure_admin_token(&self) -> Result<Option<MintedToken>, AuthError> {
         let directory = &self.decisions.directory;
         if self.decisions.has_admin_token() || directory.was_started().await? {
             return Ok(None);
         }
-        let users = self.users().await?;
-        let tokens = self.tokens(&TokenFilter { user: None, include_ended: true }).await?;
-        // One of this name alone is of a first start that did not come to its end: nobody has seen its secret.
-        let empty = users.is_empty() && tokens.iter().all(|token| token.name.as_deref() == Some(FIRST_START));
         let now = self.decisions.clock.now();
-        if !empty {
+        if self.has_administrator().await? {
             directory.note_start(now).await?;
             return Ok(None);
         }
@@ -213,6 +209,23 @@ impl StoredAuthProvider {
             self.revoke_token(&minted.record.id).await?;
             Ok(None)
         }
+    }
+
+    /// Whether there is a user or a token that works and may do everything.
+    async fn has_administrator(&self) -> Result<bool, AuthError> {
+        let may_all = |scopes: &[String]| {
+            ScopeSet::parse(scopes).is_ok_and(|scopes| scopes.covers(&Scope::everything()))
+        };
+        if self.users().await?.iter().any(|user| may_all(&user.scopes)) {
+            return Ok(true);
+        }
+        // One of this name is of a first start that did not come to its end: nobody has seen its secret.
+        let counts = |token: &TokenRecord| {
+            token.name.as_deref() != Some(FIRST_START)
+                && !token.read_only
+                && token.scopes.as_deref().is_some_and(may_all)
+        };
+        Ok(self.tokens(&TokenFilter::default()).await?.iter().any(counts))
     }
 
     /// Removes the records of tokens that ended longer ago than the run's grace. Safe while serving.

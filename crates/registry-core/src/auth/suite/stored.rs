@@ -100,6 +100,53 @@ async fn the_first_start_makes_one_token_for_the_administrator() {
 }
 
 #[tokio::test]
+async fn users_and_tokens_with_less_than_all_rights_are_no_administrator() {
+    let clock = Arc::new(ManualClock::new(start()));
+    let all = || Some(ScopeSet::everything());
+    let some = || Some(ScopeSet::parse(["npm:*:*:*", "*:*:*:read"]).unwrap());
+    let token = |change: &dyn Fn(&mut MintToken)| {
+        let mut mint = MintToken::new("ci");
+        change(&mut mint);
+        mint
+    };
+    let user = |scopes| NewUser {
+        name: "alice".to_owned(),
+        password: Some("a long password".into()),
+        email: None,
+        scopes,
+    };
+    for (first, user, mint) in [
+        (true, Some(user(some())), None),
+        (true, Some(user(None)), None),
+        (false, Some(user(all())), None),
+        (true, None, Some(token(&|mint| mint.scopes = some()))),
+        (false, None, Some(token(&|mint| mint.scopes = all()))),
+        (true, None, Some(token(&|mint| (mint.scopes, mint.read_only) = (all(), true)))),
+    ] {
+        let auth =
+            StoredAuthProvider::new(&Storage::memory(StorageOptions::default()), options(&clock)).unwrap();
+        let case = format!("{user:?} {mint:?}");
+        if let Some(user) = user {
+            auth.create_user(user).await.unwrap();
+        }
+        if let Some(mint) = mint {
+            auth.mint_token(mint).await.unwrap();
+        }
+        assert_eq!(auth.ensure_admin_token().await.unwrap().is_some(), first, "{case}");
+        assert!(auth.ensure_admin_token().await.unwrap().is_none(), "once, whatever came of it: {case}");
+    }
+    // One that ended is none.
+    let auth = StoredAuthProvider::new(&Storage::memory(StorageOptions::default()), options(&clock)).unwrap();
+    let mint = token(&|mint| {
+        mint.scopes = all();
+        mint.expires = Some(start() + chrono::TimeDelta::hours(1));
+    });
+    auth.mint_token(mint).await.unwrap();
+    clock.advance(Duration::from_hours(2));
+    assert!(auth.ensure_admin_token().await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn nothing_secret_is_stored_or_shown() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::new(start()));

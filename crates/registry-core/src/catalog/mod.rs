@@ -148,6 +148,11 @@ impl Catalog {
         self.keeper.rescan(registries).await
     }
 
+    /// Whether a server has made it yet: before, it knows of the changes since then alone.
+    pub async fn was_made(&self) -> Result<bool, StorageError> {
+        self.keeper.was_made().await
+    }
+
     /// Says that a package changed (`Some`) or went away (`None`). Visible here at once, on other nodes within 5 s. Never
     /// fails the operation that it tells of.
     ///

@@ -17,6 +17,14 @@ pub(super) const FOLLOW: Duration = Duration::from_millis(2500);
 const ASLEEP: Duration = Duration::from_hours(1);
 
 impl Keeper {
+    /// Whether there is anything that all began with: memory, or a snapshot.
+    pub(super) async fn was_made(&self) -> Result<bool, StorageError> {
+        match &self.stored {
+            Some(stored) => Ok(snapshot::head(&stored.store).await?.is_some()),
+            None => Ok(true),
+        }
+    }
+
     pub(super) async fn refresh(&self) -> Result<(), StorageError> {
         let Some(stored) = &self.stored else { return Ok(()) };
         let _turn = stored.reading.lock().await;

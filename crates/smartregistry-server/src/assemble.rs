@@ -42,6 +42,11 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
+    /// What exists, as lists and searches know it.
+    pub(crate) fn catalog(&self) -> &Catalog {
+        self.registry.catalog()
+    }
+
     /// Users and tokens.
     pub(crate) fn auth(&self) -> &StoredAuthProvider {
         &self.auth
@@ -106,6 +111,17 @@ pub(crate) async fn reopen(opened: &Opened, config: &Config) -> Result<Opened, F
     let reopened = put_together(config, storage, catalog, admin_token()?).await?;
     start_catalog(&reopened).await?;
     Ok(reopened)
+}
+
+/// The registries on the same store with a catalog of their own, for a command that makes it anew in memory.
+pub(crate) async fn with_own_catalog(opened: &Opened, config: &Config) -> Result<Opened, Failure> {
+    put_together(config, opened.registry.storage().clone(), Catalog::memory(), None).await
+}
+
+/// The registries of a configuration on no store at all, to ask them what does not depend on one.
+pub(crate) async fn without_store(config: &Config) -> Result<Opened, Failure> {
+    let storage = Storage::memory(StorageOptions::default());
+    put_together(config, storage, Catalog::memory(), None).await
 }
 
 async fn put_together(

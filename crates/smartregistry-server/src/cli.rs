@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use smartregistry::core::Protocol;
 
 use crate::config::{Overrides, Span};
 
@@ -58,6 +59,16 @@ pub(crate) enum Command {
     /// Add, list and remove users
     #[command(subcommand)]
     User(User),
+    /// List and show packages; yank, delete and forget versions of them
+    ///
+    /// REGISTRY is a registry's name: that of its protocol, or the one that the configuration gives it. Works on the
+    /// store, past the rules for clients and while a server runs or not, which sees the change at once.
+    #[command(subcommand)]
+    Package(Package),
+    /// Print what clients need to use a registry of this server
+    ///
+    /// The same as the page at / shows. Nothing is opened or asked: the URL is public_url, or what the server listens on.
+    Setup(Setup),
     /// Remove what nothing refers to any more
     ///
     /// Safe while a server runs on the same store. Data younger than an hour stays, whatever the grace.
@@ -148,6 +159,93 @@ pub(crate) enum User {
     },
 }
 
+/// `package`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Package {
+    /// List packages: registry, name, latest version, time of the last change
+    ///
+    /// As lists and searches know them: a change shows within five seconds. Packages of which everything was deleted are
+    /// not listed, though `package show` knows them.
+    List {
+        /// Only this registry's
+        #[arg(value_name = "REGISTRY")]
+        registry: Option<String>,
+        /// Only those of registries of this protocol
+        #[arg(long, value_name = "PROTOCOL", conflicts_with = "registry")]
+        protocol: Option<Protocol>,
+        /// Only those whose names begin so
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        prefix: String,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a package with its versions, deleted ones included
+    Show {
+        #[command(flatten)]
+        package: PackageName,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Yank a version: it can still be had, but is not taken unasked
+    ///
+    /// For Cargo, Python and Ruby; the others have nothing like it.
+    Yank {
+        #[command(flatten)]
+        package: PackageName,
+        /// The version
+        version: String,
+        /// Take the yank back
+        #[arg(long, conflicts_with = "reason")]
+        undo: bool,
+        /// Why, where the protocol can tell its clients
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Delete a version, or a package with all its versions
+    ///
+    /// Numbers and names stay used, so that nobody can publish something else under them (see `package forget`). Of OCI
+    /// a version is a tag, whose manifest stays, or a digest, whose tags go too.
+    Delete {
+        #[command(flatten)]
+        package: PackageName,
+        /// The version [default: all, and with them the package]
+        version: Option<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Forget a deleted version, or a package of which everything was deleted
+    ///
+    /// The number, or the name, can then be published again as if it had never been used, with other content: clients
+    /// that remember the old one will complain. Refused while something would be lost that can still be had.
+    Forget {
+        #[command(flatten)]
+        package: PackageName,
+        /// The deleted version [default: the package]
+        version: Option<String>,
+    },
+}
+
+/// Which package.
+#[derive(Debug, Args)]
+pub(crate) struct PackageName {
+    /// The registry's name; that of its protocol where the configuration gives no other
+    pub(crate) registry: String,
+    /// The package's name as its clients write it
+    pub(crate) name: String,
+}
+
+/// `setup`.
+#[derive(Debug, Args)]
+pub(crate) struct Setup {
+    /// A registry's name, or a protocol [default: all registries]
+    pub(crate) registry: Option<String>,
+    #[command(flatten)]
+    pub(crate) serving: Serving,
+}
+
 /// `gc`.
 #[derive(Debug, Args)]
 pub(crate) struct Gc {
@@ -176,7 +274,11 @@ impl Cli {
     /// What the flags say about the configuration, those after the command winning over those before it.
     pub(crate) fn overrides(&self) -> Overrides {
         let after = match &self.command {
-            Some(Command::Serve(serving) | Command::CheckConfig(serving)) => Some(serving),
+            Some(
+                Command::Serve(serving)
+                | Command::CheckConfig(serving)
+                | Command::Setup(Setup { serving, .. }),
+            ) => Some(serving),
             _ => None,
         };
         let pick = |of: fn(&Serving) -> &Option<String>| {
@@ -192,7 +294,10 @@ impl Cli {
 
     /// The flag for serving that was given with a command which does not serve.
     pub(crate) fn misplaced(&self) -> Option<&'static str> {
-        if matches!(self.command, None | Some(Command::Serve(_) | Command::CheckConfig(_))) {
+        if matches!(
+            self.command,
+            None | Some(Command::Serve(_) | Command::CheckConfig(_) | Command::Setup(_))
+        ) {
             return None;
         }
         let listen = self.serving.listen.as_ref().map(|_| "--listen");
@@ -236,6 +341,8 @@ mod tests {
     fn flags_for_serving_do_not_go_with_other_commands() {
         assert_eq!(parse("--listen 1.2.3.4:5 gc").unwrap().misplaced(), Some("--listen"));
         assert_eq!(parse("--public-url http://x check-config").unwrap().misplaced(), None);
+        let setup = parse("--listen 1.2.3.4:5 setup npm --public-url http://x").unwrap();
+        assert_eq!((setup.misplaced(), setup.overrides().public_url.as_deref()), (None, Some("http://x")));
         assert_eq!(parse("--listen 1.2.3.4:5").unwrap().misplaced(), None);
         assert!(parse("gc --listen 1.2.3.4:5").is_err());
     }
@@ -253,6 +360,13 @@ mod tests {
             "gc --grace soon",
             "gc --grace 5ms",
             "completions nosuchshell",
+            "package list npm --protocol npm",
+            "package list --protocol cobol",
+            "package show npm",
+            "package yank cargo a",
+            "package yank pypi a 1.0 --undo --reason x",
+            "package delete",
+            "setup npm pypi",
             "--nosuchflag",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

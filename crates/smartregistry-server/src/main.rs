@@ -44,17 +44,21 @@ fn run(cli: Cli) -> Result<(), Failure> {
         None | Some(Command::Serve(_)) => serve::run(&overrides),
         Some(Command::Completions { shell }) => commands::completions::print(shell),
         Some(Command::CheckConfig(_)) => commands::check_config::run(&overrides),
+        Some(Command::Setup(setup)) => commands::setup::run(&overrides, setup.registry.as_deref()),
         Some(Command::Token(token)) => {
-            commands::on_store(&overrides, async |store| commands::token::run(store, token).await)
+            commands::on_store(&overrides, async |store, _| commands::token::run(store, token).await)
         }
         Some(Command::User(user)) => {
-            commands::on_store(&overrides, async |store| commands::user::run(store, user).await)
+            commands::on_store(&overrides, async |store, _| commands::user::run(store, user).await)
         }
+        Some(Command::Package(package)) => commands::on_store(&overrides, async |store, config| {
+            commands::package::run(store, config, package).await
+        }),
         Some(Command::Gc(gc)) => {
-            commands::on_store(&overrides, async |store| commands::gc::run(store, gc).await)
+            commands::on_store(&overrides, async |store, _| commands::gc::run(store, gc).await)
         }
         Some(Command::Verify) => {
-            commands::on_store(&overrides, async |store| commands::verify::run(store).await)
+            commands::on_store(&overrides, async |store, _| commands::verify::run(store).await)
         }
     }
 }

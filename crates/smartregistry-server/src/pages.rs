@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use smartregistry::core::{
-    Body, Response,
+    Body, Instance, Response,
     http::{escape_html, protect_page},
     registry::PackageRegistry,
 };
@@ -64,20 +64,7 @@ pub(crate) fn index<'a>(
     registries: impl Iterator<Item = (&'a dyn PackageRegistry, String)>,
 ) -> Response {
     let sections: Vec<(String, String)> = registries
-        .map(|(registry, origin)| {
-            let instance = registry.instance();
-            let base = instance.base_paths.first().map_or("", |b| b.as_str());
-            let origin = match &instance.host {
-                Some(host) => with_host(&origin, host),
-                None => origin,
-            };
-            let title = if instance.is_default() {
-                instance.protocol.to_string()
-            } else {
-                format!("{} ({})", instance.name, instance.protocol)
-            };
-            (title, registry.client_settings(&format!("{origin}{base}")))
-        })
+        .map(|(registry, origin)| (title(registry.instance()), client_settings(registry, &origin)))
         .collect();
     let mut response = if accepts_html(headers) {
         page(StatusCode::OK, "text/html; charset=utf-8", html(&sections))
@@ -86,6 +73,25 @@ pub(crate) fn index<'a>(
     };
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     response
+}
+
+/// What a registry is called where several are shown.
+pub(crate) fn title(instance: &Instance) -> String {
+    if instance.is_default() {
+        instance.protocol.to_string()
+    } else {
+        format!("{} ({})", instance.name, instance.protocol)
+    }
+}
+
+/// How clients are set up for a registry of the server at this origin.
+pub(crate) fn client_settings(registry: &dyn PackageRegistry, origin: &str) -> String {
+    let instance = registry.instance();
+    let base = instance.base_paths.first().map_or("", |b| b.as_str());
+    match &instance.host {
+        Some(host) => registry.client_settings(&format!("{}{base}", with_host(origin, host))),
+        None => registry.client_settings(&format!("{origin}{base}")),
+    }
 }
 
 fn page(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {

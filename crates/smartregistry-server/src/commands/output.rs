@@ -24,6 +24,11 @@ pub(crate) fn lines<L: AsRef<str>>(lines: impl Iterator<Item = L>) -> String {
     })
 }
 
+/// A text that others wrote, without what a terminal would take for more than text.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
 /// Lays rows out in columns, two spaces apart. The last column is not padded.
 pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);

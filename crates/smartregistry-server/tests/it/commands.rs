@@ -93,6 +93,8 @@ fn with_memory_there_is_nothing_to_work_on() {
         &["token", "list"][..],
         &["token", "create", "--user", "a", "--scope", "*:*:*:*"],
         &["user", "list"],
+        &["package", "list"],
+        &["package", "delete", "npm", "lib", "--yes"],
         &["gc"],
         &["verify"],
     ] {
@@ -117,6 +119,8 @@ fn wrong_usage_and_wrong_scopes_exit_2() {
         &["token", "create", "--user", "a"],
         &["token", "create", "--user", "a", "--scope", "nonsense"],
         &["--listen", "127.0.0.1:0", "gc"],
+        &["package"],
+        &["package", "list", "--protocol", "cobol"],
     ] {
         place.run(arguments).fails(2);
     }
@@ -131,5 +135,7 @@ fn completions_are_printed_for_every_shell() {
     let place = Place::new("");
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         assert!(place.run(&["completions", shell]).ok().contains("check-config"), "{shell}");
+        let text = place.run(&["completions", shell]).ok();
+        assert!(text.contains("forget") && text.contains("setup"), "{shell}");
     }
 }

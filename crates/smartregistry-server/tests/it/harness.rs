@@ -204,10 +204,16 @@ impl Server {
     }
 
     /// Sends one request on a connection of its own.
-    pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let mut stream = self.connect();
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> Answer {
+        let (mut stream, body) = (self.connect(), body.as_ref());
         stream.write_all(self.head(method, path, headers, body.len()).as_bytes()).unwrap();
-        stream.write_all(body.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
         Answer::read(stream)
     }
 

@@ -3,7 +3,7 @@
 use crate::harness::{ADMIN, Place, Server};
 
 /// A publish of one version with an empty tarball list: only what the server needs to take it.
-fn publish(server: &Server, token: &str, base: &str, name: &str) -> u16 {
+pub(crate) fn publish(server: &Server, token: &str, base: &str, name: &str) -> u16 {
     // A gzipped tar that holds package/package.json of lib 1.0.0 would be needed where tarballs are checked; the
     // configurations here do not check them.
     let document = serde_json::json!({
@@ -20,10 +20,10 @@ fn publish(server: &Server, token: &str, base: &str, name: &str) -> u16 {
     });
     let authorization = format!("Bearer {token}");
     let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
-    server.request("PUT", &format!("/{base}/{name}"), &headers, &document.to_string()).status
+    server.request("PUT", &format!("/{base}/{name}"), &headers, document.to_string()).status
 }
 
-const TWO: &str = "
+pub(crate) const TWO: &str = "
     [auth]
     max_staleness = 0
     [npm]

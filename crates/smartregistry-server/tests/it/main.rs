@@ -7,5 +7,7 @@ mod configuration;
 mod harness;
 mod instances;
 mod network;
+mod packages;
 mod serving;
+mod setup;
 mod tls;

@@ -106,6 +106,27 @@ fn the_first_start_prints_a_token_once_and_it_works() {
 }
 
 #[test]
+fn users_before_the_first_start_do_not_take_the_administrators_token_away() {
+    let place = Place::new("");
+    let add = ["user", "add", "alice", "--password-stdin", "--scope", "npm:package:*:read,write"];
+    place.run_with_input(&add, "a long password\n").ok();
+    place.run(&["token", "create", "--user", "ci", "--scope", "npm:package:*:read"]).ok();
+    let server = place.serve_as(&["--listen", "127.0.0.1:0"], |_| {});
+    let line = server.wait_for_line(|line| line.starts_with("administrator's token"));
+    let token = line.rsplit(' ').next().unwrap().to_owned();
+    assert_eq!(server.get_as(&token, "/npm/-/whoami").body, r#"{"username":"admin"}"#);
+    server.stop();
+
+    // Who may do everything already needs no other token.
+    let place = Place::new("");
+    let token = place.run(&["token", "create", "--user", "root", "--scope", "*:*:*:*"]).ok();
+    let server = place.serve_as(&["--listen", "127.0.0.1:0"], |_| {});
+    assert_eq!(server.get_as(token.trim(), "/npm/-/whoami").status, 200);
+    let lines = server.stop();
+    assert!(!lines.iter().any(|line| line.contains("administrator's token")), "{lines:#?}");
+}
+
+#[test]
 fn an_admin_token_from_the_environment_is_printed_nowhere_and_ends_with_it() {
     let place = Place::new("");
     let server = place.serve();

@@ -27,16 +27,20 @@ pub(crate) fn release(name: &str, version: &str, payload: &[u8]) -> Result<Made>
 /// The path of a version's archive by the package's metadata.
 pub(crate) fn archive_path(name: &str, version: &str, metadata: &str) -> Result<String> {
     let metadata: Value = serde_json::from_str(metadata)?;
-    let versions = metadata["packages"][format!("acme/{name}")].as_array().context("no versions")?;
+    let versions = metadata
+        .get("packages")
+        .and_then(|packages| packages.get(format!("acme/{name}"))?.as_array())
+        .context("no versions")?;
+    let is_wanted = |entry: &Value| entry.get("version").and_then(Value::as_str) == Some(version);
     // Minified: what a version does not say is as in the one before it.
     let mut url = None;
     for entry in versions {
-        url = entry["dist"]["url"].as_str().or(url);
-        if entry["version"] == version {
+        url = entry.pointer("/dist/url").and_then(Value::as_str).or(url);
+        if is_wanted(entry) {
             break;
         }
     }
-    let found = versions.iter().any(|entry| entry["version"] == version);
+    let found = versions.iter().any(is_wanted);
     let url = url.filter(|_| found).context("no such version")?;
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     Ok(rest.find('/').and_then(|at| rest.get(at..)).context("an URL without a path")?.to_owned())

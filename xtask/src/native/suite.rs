@@ -13,6 +13,7 @@ use crate::access_log::Expected;
 
 /// The suites that exist, by protocol.
 const SUITES: &[(&str, &str)] = &[
+    ("cargo", include_str!("../../suites/cargo.toml")),
     ("composer", include_str!("../../suites/composer.toml")),
     ("npm", include_str!("../../suites/npm.toml")),
     ("oci", include_str!("../../suites/oci.toml")),

@@ -24,6 +24,9 @@ use crate::workspace;
 pub(crate) use pins::Pins;
 pub(crate) use privilege::Privilege;
 
+/// The Rust toolchain that builds this project: the one tool that is there already.
+const TOOLCHAIN: &str = "toolchain";
+
 /// The installed tools, by the names that `suites/tools.toml` gives them.
 #[derive(Debug, Clone)]
 pub(crate) struct Tools {
@@ -76,6 +79,10 @@ impl Tools {
     fn ensure_rest(&self, wanted: &BTreeSet<String>) -> Result<()> {
         for name in wanted {
             if name.starts_with("debian:") || self.pins.go.contains_key(name) {
+                continue;
+            }
+            if name == TOOLCHAIN {
+                rust::toolchain()?;
                 continue;
             }
             let done = if let Some(pin) = self.pins.npm.get(name) {
@@ -155,6 +162,8 @@ impl Tools {
             ]
         } else if tool == "node" {
             vec![node::folder(&python.join("node"))?]
+        } else if tool == TOOLCHAIN {
+            vec![rust::toolchain()?]
         } else if self.pins.go.contains_key(tool) {
             vec![self.cache.join("go").join(tool)]
         } else if self.pins.cargo.contains_key(tool) {

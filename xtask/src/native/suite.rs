@@ -17,6 +17,7 @@ const SUITES: &[(&str, &str)] = &[
     ("composer", include_str!("../../suites/composer.toml")),
     ("npm", include_str!("../../suites/npm.toml")),
     ("oci", include_str!("../../suites/oci.toml")),
+    ("pypi", include_str!("../../suites/pypi.toml")),
 ];
 
 /// Other steps for the OCI clients, where blobs are redirected to a bucket.

@@ -31,6 +31,23 @@ fn npm_only_answers_in_memory() {
 }
 
 #[test]
+fn cargo_only_answers_in_memory() {
+    let text = printed("cargo_only");
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(
+        lines[0].starts_with("what cargo reads first: 200 OK {")
+            && lines[0].contains(r#""dl":"http://registry.example.com/cargo/api/v1/crates""#),
+        "{text}"
+    );
+    assert!(lines[1].starts_with("a crate that is not there: 404 Not Found {"), "{text}");
+    assert!(
+        lines[2].starts_with("deleting: 403 Forbidden {") && lines[2].contains("yank the version"),
+        "{text}"
+    );
+    assert_eq!(lines.len(), 3, "{text}");
+}
+
+#[test]
 fn composer_only_answers_in_memory() {
     let expect = "where everything is: 200 OK\na name that belongs here: 200 OK\na name that does not: 404 Not Found\n";
     assert_eq!(printed("composer_only"), expect);
@@ -40,6 +57,14 @@ fn composer_only_answers_in_memory() {
 fn maven_only_answers_in_memory() {
     let expect = "deploying a POM: 201 Created\nits SHA-1: 200 OK\nthe versions: <version>1.0</version>\nother bytes for it: 409 Conflict\n";
     assert_eq!(printed("maven_only"), expect);
+}
+
+#[test]
+fn pypi_only_answers_in_memory() {
+    let expect = "all projects: 200 OK {\"meta\":{\"api-version\":\"1.4\"},\"projects\":[]}\n\
+                  one that is not there: 404 Not Found there is no such project\n\
+                  an upload without a file: 400 Bad Request the form has no file in \"content\"\n";
+    assert_eq!(printed("pypi_only"), expect);
 }
 
 #[test]

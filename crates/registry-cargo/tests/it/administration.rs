@@ -1,15 +1,12 @@
 //! What an operator does past the protocol, and what cargo sees of it.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use registry_core::{
     Actor, PackageRegistry as _,
     administration::{AdministrationError, VersionState, Yank},
-    hooks::{Denied, HookEvent, Hooks, StorageHooks},
+    testing::Recorder,
 };
 
-use crate::app::{App, Setup, Upload};
+use crate::app::{App, Client as _, IndexFile as _, Setup, Upload};
 
 fn operator() -> Actor {
     Actor::user("operator")
@@ -128,25 +125,21 @@ async fn a_version_is_forgotten_without_the_name() {
 }
 
 #[tokio::test]
-async fn hooks_are_asked() {
-    #[derive(Debug)]
-    struct Nobody;
-
-    #[async_trait]
-    impl StorageHooks for Nobody {
-        async fn before_delete(&self, event: &HookEvent) -> Result<(), Denied> {
-            assert_eq!(event.actor.name(), "operator");
-            Err(Denied::new(format!("{:?} stays", event.version)))
-        }
-    }
-
+async fn hooks_are_asked_and_told() {
+    let recorder = Recorder::new();
     let mut setup = Setup::new();
-    setup.options.hooks = Hooks::new(vec![Arc::new(Nobody)]);
+    setup.options.hooks = recorder.hooks();
     let app = setup.build();
     app.publish("Foo-x", "1.0.0").await;
-    for result in [delete(&app, Some("1.0.0")).await, forget(&app, Some("1.0.0")).await] {
-        assert_eq!(result.unwrap_err().to_string(), "Some(\"1.0.0\") stays");
+    recorder.refuse(Some("not today"));
+    let before = app.objects().await;
+    for result in [delete(&app, Some("1.0.0")).await, delete(&app, None).await, forget(&app, None).await] {
+        assert_eq!(result.unwrap_err().to_string(), "not today");
     }
-    assert_eq!(delete(&app, None).await.unwrap_err().to_string(), "None stays");
-    app.get("/api/v1/crates/foo-x/1.0.0/download").await.expect(200);
+    assert_eq!(app.objects().await, before);
+    recorder.refuse(None);
+    delete(&app, Some("1.0.0")).await.unwrap();
+    forget(&app, None).await.unwrap();
+    let done = recorder.done();
+    assert_eq!(done[done.len() - 2..], ["delete foo-x 1.0.0 operator", "delete foo-x - operator"]);
 }

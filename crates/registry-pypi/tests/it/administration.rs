@@ -6,7 +6,7 @@ use registry_core::{
 };
 use serde_json::json;
 
-use crate::app::{App, Form, Setup};
+use crate::app::{App, Client as _, Form, Setup};
 
 fn operator() -> Actor {
     Actor::user("operator")

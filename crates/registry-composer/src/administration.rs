@@ -56,7 +56,8 @@ pub(crate) async fn delete(
     let now = registry.services().clock.now();
     let identity = version.as_ref().map(Version::identity);
     let change = move |draft: &mut _| changes::remove(draft, identity.as_deref(), now);
-    Ok(registry.change(actor, Operation::Delete, (&name, version.as_ref()), change).await?)
+    let what = (&name, version.as_ref().map(Version::as_str));
+    Ok(registry.change(actor, Operation::Delete, what, change).await?)
 }
 
 /// Clears the tombstone of a version, or of the package.
@@ -66,11 +67,11 @@ pub(crate) async fn forget(
     name: &str,
     version: Option<&str>,
 ) -> Result<(), AdministrationError> {
-    let (name, version) = (parse_name(name)?, version.map(parse_version).transpose()?);
+    let name = parse_name(name)?;
     let now = registry.services().clock.now();
-    let (package, wanted) = (name.clone(), version.clone());
-    let change = move |draft: &mut _| changes::forget(draft, &package, wanted.as_ref(), now);
-    registry.change(actor, Operation::Delete, (&name, version.as_ref()), change).await
+    let (package, wanted) = (name.clone(), version.map(str::to_owned));
+    let change = move |draft: &mut _| changes::forget(draft, &package, wanted.as_deref(), now);
+    registry.change(actor, Operation::Delete, (&name, version), change).await
 }
 
 fn parse_name(text: &str) -> Result<PackageName, AdministrationError> {

@@ -18,7 +18,6 @@ use crate::{
     handler, maintenance,
     names::PackageName,
     store::{Packages, package::Package},
-    version::Version,
     wire::listing::catalog_entry,
 };
 
@@ -78,7 +77,7 @@ impl ComposerRegistry {
         &self,
         actor: &Actor,
         operation: Operation,
-        (name, version): (&PackageName, Option<&Version>),
+        (name, version): (&PackageName, Option<&str>),
         change: impl FnMut(&mut Draft<Package>) -> Result<(), E> + Send + 'static,
     ) -> Result<(), E>
     where
@@ -89,7 +88,7 @@ impl ComposerRegistry {
             .permit_with(|| {
                 let event = store.event(operation, &key, actor).package(name.as_str());
                 match version {
-                    Some(version) => event.version(version.as_str()),
+                    Some(version) => event.version(version),
                     None => event,
                 }
             })

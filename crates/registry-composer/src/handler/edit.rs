@@ -42,7 +42,8 @@ pub(crate) async fn remove(
     }
     let now = call.now();
     let change = move |draft: &mut _| changes::remove(draft, identity.as_deref(), now);
-    call.registry.change(&actor, Operation::Delete, (name, version.as_ref()), change).await?;
+    let what = (name, version.as_ref().map(Version::as_str));
+    call.registry.change(&actor, Operation::Delete, what, change).await?;
     Ok(respond_empty(StatusCode::NO_CONTENT))
 }
 

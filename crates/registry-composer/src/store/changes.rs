@@ -135,14 +135,15 @@ pub(crate) fn remove(
     Ok(())
 }
 
-/// Clears a deleted version's tombstone, or gives the whole name free where nothing of it can be had.
+/// Clears a deleted version's tombstone, or gives the whole name free where nothing of it can be had. The version may also be
+/// written as its identity, which is all that a tombstone knows of it and need not be read back as the same version.
 pub(crate) fn forget(
     draft: &mut Draft<Package>,
     name: &PackageName,
-    version: Option<&Version>,
+    version: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<(), AdministrationError> {
-    let nothing = || AdministrationError::nothing_to_forget(name.as_str(), version.map(Version::as_str));
+    let nothing = || AdministrationError::nothing_to_forget(name.as_str(), version);
     let current = draft.get().filter(|package| !package.forgotten).ok_or_else(nothing)?;
     let Some(version) = version else {
         if !current.releases.is_empty() {
@@ -154,9 +155,13 @@ pub(crate) fn forget(
         draft.set(forgotten);
         return Ok(());
     };
-    let identity = version.identity();
+    let identity = if current.removed.contains_key(version) {
+        version.to_owned()
+    } else {
+        version.parse::<Version>().map_err(Error::Version)?.identity()
+    };
     if current.releases.contains_key(&identity) {
-        return Err(AdministrationError::version_is_live(name.as_str(), version.as_str()));
+        return Err(AdministrationError::version_is_live(name.as_str(), version));
     }
     if !current.removed.contains_key(&identity) {
         return Err(nothing());

@@ -141,7 +141,7 @@ pub trait PackageRegistry: Send + Sync + fmt::Debug {
     /// A package with all that is known of its versions, deleted ones included.
     async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
         let _ = name;
-        Err(AdministrationError::not_offered(self.instance().protocol, "packages to show", ""))
+        Err(AdministrationError::not_offered(self.instance().protocol, "way to show packages", ""))
     }
 
     /// Yanks a version, or takes that back. Done already is done.

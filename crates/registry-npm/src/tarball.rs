@@ -172,31 +172,13 @@ fn is_manifest(name: &[u8]) -> bool {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::io::Write as _;
-
-    use flate2::{Compression, write::GzEncoder};
     use proptest::prelude::*;
+    pub(crate) use registry_core::testing::archives::gzip;
+    use registry_core::testing::archives::tar;
 
     use super::*;
 
     const LIMITS: TarballLimits = TarballLimits { unpacked_bytes: 1 << 20, entries: 100 };
-
-    pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
-        let mut builder = ::tar::Builder::new(Vec::new());
-        for (path, bytes) in files {
-            let mut header = ::tar::Header::new_ustar();
-            header.set_size(bytes.len() as u64);
-            header.set_mode(0o644);
-            builder.append_data(&mut header, path, *bytes).unwrap();
-        }
-        builder.into_inner().unwrap()
-    }
 
     /// A tarball with these files.
     pub(crate) fn tarball(files: &[(&str, &[u8])]) -> Vec<u8> {

@@ -37,7 +37,7 @@ pub trait Subject: Sized {
     const PROTOCOL: Protocol;
     /// Where the registry lies.
     const BASES: &'static [&'static str];
-    /// What [`App::ask`] puts before each path.
+    /// What [`App::ask`] puts before each path, unless a test says otherwise.
     const PREFIX: &'static str;
     /// What clients put before a token in `Authorization`.
     const SCHEME: &'static str = "Bearer ";
@@ -65,6 +65,8 @@ pub struct Setup<S: Subject> {
     pub options: StorageOptions,
     /// Where the registry lies.
     pub bases: &'static [&'static str],
+    /// What [`App::ask`] puts before each path.
+    pub prefix: &'static str,
     clock: Arc<ManualClock>,
 }
 
@@ -91,7 +93,14 @@ impl<S: Subject> Setup<S> {
             .token("reader", "reader-token", every("read"))
             .token("writer", "writer-token", every("read,write"))
             .token("other", "other-token", scopes(&[format!("{}:*", every_name(elsewhere))]));
-        Self { auth, config: S::config(), options: StorageOptions::default(), bases: S::BASES, clock }
+        Self {
+            auth,
+            config: S::config(),
+            options: StorageOptions::default(),
+            bases: S::BASES,
+            prefix: S::PREFIX,
+            clock,
+        }
     }
 
     /// Everybody may read without credentials.
@@ -119,7 +128,7 @@ impl<S: Subject> Setup<S> {
         let bases = self.bases.iter().map(|base| base.parse().unwrap()).collect();
         let instance = Instance::new(S::PROTOCOL.into(), S::PROTOCOL, bases);
         let registry = S::registry(instance.clone(), services.clone(), self.config);
-        App { registry, services, clock: self.clock, instance }
+        App { registry, services, clock: self.clock, instance, prefix: self.prefix }
     }
 }
 
@@ -144,6 +153,8 @@ pub struct App<S: Subject> {
     pub clock: Arc<ManualClock>,
     /// The registry's name and place.
     pub instance: Instance,
+    /// What [`App::ask`] puts before each path.
+    pub prefix: &'static str,
 }
 
 impl<S: Subject> fmt::Debug for App<S> {
@@ -153,9 +164,14 @@ impl<S: Subject> fmt::Debug for App<S> {
 }
 
 impl<S: Subject> App<S> {
-    /// A request to a path below [`Subject::PREFIX`].
+    /// A request to a path below the prefix.
     pub fn ask(&self, method: &str, path: &str) -> Ask<'_, S> {
-        Ask::new(self, method, &format!("{}{path}", S::PREFIX))
+        self.ask_at(method, &format!("{}{path}", self.prefix))
+    }
+
+    /// A request to a path from the root on.
+    pub fn ask_at(&self, method: &str, path: &str) -> Ask<'_, S> {
+        Ask::new(self, method, path)
     }
 
     /// What alice gets at a path.

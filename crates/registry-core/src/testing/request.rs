@@ -1,6 +1,6 @@
 //! Requests to an [`App`], and its answers.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 
 use super::{App, Subject};
-use crate::{Body, PackageRegistry as _, http::ReasonPhrase};
+use crate::{Actor, Body, PackageRegistry as _, http::ReasonPhrase};
 
 /// A request under construction.
 #[must_use = "a request does nothing until it is sent"]
@@ -17,6 +17,7 @@ pub struct Ask<'a, S: Subject> {
     app: &'a App<S>,
     builder: http::request::Builder,
     body: Body,
+    address: Option<IpAddr>,
 }
 
 impl<S: Subject> fmt::Debug for Ask<'_, S> {
@@ -29,7 +30,7 @@ impl<'a, S: Subject> Ask<'a, S> {
     pub(super) fn new(app: &'a App<S>, method: &str, path: &str) -> Self {
         let builder =
             http::Request::builder().method(method).uri(path).header("host", "registry.example.com");
-        Self { app, builder, body: Body::empty() }
+        Self { app, builder, body: Body::empty(), address: None }
     }
 
     /// With a token, in the way of the protocol's clients.
@@ -48,6 +49,18 @@ impl<'a, S: Subject> Ask<'a, S> {
         self
     }
 
+    /// Under another host name.
+    pub fn host(mut self, host: &str) -> Self {
+        self.builder.headers_mut().unwrap().insert("host", host.parse().unwrap());
+        self
+    }
+
+    /// From a client at this address.
+    pub fn at_address(mut self, address: &str) -> Self {
+        self.address = Some(address.parse().unwrap());
+        self
+    }
+
     /// With a body.
     pub fn body(mut self, body: impl Into<Body>) -> Self {
         self.body = body.into();
@@ -61,7 +74,11 @@ impl<'a, S: Subject> Ask<'a, S> {
 
     /// Sends the request and reads the answer whole.
     pub async fn send(self) -> Reply {
-        let response = self.app.registry.handle(self.builder.body(self.body).unwrap()).await;
+        let mut request = self.builder.body(self.body).unwrap();
+        if let Some(address) = self.address {
+            request.extensions_mut().insert(Actor::anonymous().with_address(address));
+        }
+        let response = self.app.registry.handle(request).await;
         let (parts, body) = response.into_parts();
         let reason = parts.extensions.get::<ReasonPhrase>().map(|reason| reason.as_str().to_owned());
         let body = body.collect().await.unwrap().to_bytes();

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use registry_core::testing::scopes;
 use serde_json::{Value, json};
 
-use crate::app::{App, Reply, Setup, scopes};
+use crate::app::{App, Reply, Setup};
 
 async fn log_in(app: &App, user: &str, body: Value) -> Reply {
     app.ask("PUT", &format!("/-/user/org.couchdb.user:{user}")).json(&body).send().await

@@ -1,15 +1,13 @@
 //! What an operator does past the protocol, and what npm's clients see of it.
 
-use std::sync::Arc;
-
+use registry_core::testing::Recorder;
 use registry_core::{
     Actor, PackageRegistry as _,
     administration::{AdministrationError, VersionState, Yank},
-    hooks::Hooks,
 };
 use serde_json::json;
 
-use crate::app::{App, Document, Recorder, Setup};
+use crate::app::{App, Client as _, Document, Setup};
 
 fn operator() -> Actor {
     Actor::user("operator")
@@ -113,20 +111,20 @@ async fn a_forgotten_package_is_as_if_it_had_never_been() {
 
 #[tokio::test]
 async fn hooks_are_asked_and_told() {
-    let recorder = Arc::new(Recorder::default());
+    let recorder = Recorder::new();
     let mut setup = Setup::new();
-    setup.options.hooks = Hooks::new(vec![Arc::<Recorder>::clone(&recorder)]);
+    setup.options.hooks = recorder.hooks();
     let app = setup.build();
     app.publish(&Document::new("@s/n", "1.0.0")).await;
-    *recorder.refuse.lock().unwrap() = Some("not today");
+    recorder.refuse(Some("not today"));
     let before = app.objects().await;
     for result in [delete(&app, None).await, delete(&app, Some("1.0.0")).await, forget(&app, None).await] {
         assert_eq!(result.unwrap_err().to_string(), "not today");
     }
     assert_eq!(app.objects().await, before);
-    *recorder.refuse.lock().unwrap() = None;
-    recorder.seen.lock().unwrap().clear();
+    recorder.refuse(None);
+    recorder.seen().clear();
     delete(&app, Some("1.0.0")).await.unwrap();
-    let seen = recorder.seen.lock().unwrap().join("\n");
+    let seen = recorder.seen().join("\n");
     assert!(seen.contains("delete") && seen.contains("@s/n") && seen.contains("1.0.0"), "{seen}");
 }

@@ -1,158 +1,72 @@
-//! A registry for tests, requests to it, and publish documents as clients send them.
-
-use std::{
-    io::Write as _,
-    net::IpAddr,
-    sync::{Arc, Mutex},
-};
+//! npm registries for tests, and publish documents as clients send them.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bytes::Bytes;
-use chrono::{DateTime, Utc};
-use http::{HeaderMap, StatusCode};
-use http_body_util::BodyExt as _;
 use registry_core::{
-    Actor, Body, Instance, PackageRegistry as _, Protocol, Services,
-    auth::{AuthOptions, DefaultAuthBuilder, DefaultAuthProvider, ScopeSet},
-    catalog::Catalog,
-    clock::{Clock as _, ManualClock},
-    storage::{Storage, StorageOptions},
+    Instance, Protocol, Services,
+    testing::{
+        self, Subject,
+        archives::{gzip, tar},
+    },
 };
 use registry_npm::{NpmConfig, NpmRegistry};
 use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha512};
 
-pub(crate) struct App {
-    pub(crate) registry: NpmRegistry,
-    pub(crate) services: Services,
-    pub(crate) clock: Arc<ManualClock>,
-    pub(crate) instance: Instance,
-}
+pub(crate) use registry_core::testing::Reply;
 
-/// What an app is made of.
-pub(crate) struct Setup {
-    pub(crate) auth: DefaultAuthBuilder,
-    pub(crate) config: NpmConfig,
-    pub(crate) options: StorageOptions,
-    pub(crate) base: &'static str,
-    clock: Arc<ManualClock>,
-}
+/// The protocol under test.
+#[derive(Debug)]
+pub(crate) struct Npm;
 
-pub(crate) fn scopes(texts: &[&str]) -> ScopeSet {
-    ScopeSet::parse(texts).unwrap()
-}
+pub(crate) type App = testing::App<Npm>;
+pub(crate) type Ask<'a> = testing::Ask<'a, Npm>;
+pub(crate) type Setup = testing::Setup<Npm>;
 
-impl Setup {
-    /// alice may do everything, bob only with `@bob/…` (and read what begins with `shared`), `reader` may read.
-    pub(crate) fn new() -> Self {
-        let clock = Arc::new(ManualClock::new("2026-03-04T05:06:07.890Z".parse().unwrap()));
-        let mut options = AuthOptions::default();
-        options.clock = Arc::<ManualClock>::clone(&clock);
-        let auth = DefaultAuthProvider::builder()
-            .options(options)
-            .user("alice", "alice's password", scopes(&["npm:package:*:*"]))
-            .user("bob", "bob's password", scopes(&["npm:package:@bob/*:*", "npm:package:shared*:read"]))
-            .token("alice", "alice-token", scopes(&["npm:package:*:*"]))
-            .token("bob", "bob-token", scopes(&["npm:package:@bob/*:*", "npm:package:shared*:read"]))
-            .token("reader", "reader-token", scopes(&["npm:package:*:read"]))
-            .token("writer", "writer-token", scopes(&["npm:package:*:read,write"]));
+impl Subject for Npm {
+    type Registry = NpmRegistry;
+    type Config = NpmConfig;
+    const PROTOCOL: Protocol = Protocol::Npm;
+    const BASES: &'static [&'static str] = &["/npm"];
+    const PREFIX: &'static str = "/npm";
+    const BOB: &'static [&'static str] = &["npm:package:@bob/*:*", "npm:package:shared*:read"];
+
+    fn config() -> NpmConfig {
         let mut config = NpmConfig::default();
         config.max_document_bytes = 1 << 20;
-        Self { auth, config, options: StorageOptions::default(), base: "/npm", clock }
+        config
     }
 
-    /// Everybody may read without credentials.
-    pub(crate) fn open() -> Self {
-        let mut setup = Self::new();
-        setup.auth = setup.auth.anonymous(scopes(&["npm:package:*:read"]));
-        setup
+    fn registry(instance: Instance, services: Services, config: NpmConfig) -> NpmRegistry {
+        NpmRegistry::new(instance, services, config)
     }
 
-    pub(crate) fn build(self) -> App {
-        let clock = self.clock;
-        let storage = Storage::memory(self.options);
-        let auth = Arc::new(self.auth.build().unwrap());
-        let mut services = Services::new(storage, auth, Catalog::memory());
-        services.clock = Arc::<ManualClock>::clone(&clock);
-        let instance = Instance::new(Protocol::Npm.into(), Protocol::Npm, vec![self.base.parse().unwrap()]);
-        let registry = NpmRegistry::new(instance.clone(), services.clone(), self.config);
-        App { registry, services, clock, instance }
+    /// checklist 13: every refusal has both.
+    fn sentence(reply: &Reply) -> String {
+        let body = reply.json();
+        assert_eq!(body["error"], body["message"], "{body}");
+        body["error"].as_str().unwrap_or_else(|| panic!("no error: {body}")).to_owned()
     }
 }
 
-/// An answer, read whole.
-#[derive(Clone, Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-}
-
-impl Reply {
-    #[track_caller]
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
-    }
-
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().unwrap())
-    }
-
-    #[track_caller]
-    pub(crate) fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.body));
-        if self.status.is_client_error() || self.status.is_server_error() {
-            // checklist 13: every refusal has both.
-            let body = self.json();
-            assert_eq!(body["error"], body["message"], "{body}");
-            assert!(body["error"].is_string(), "{body}");
-        }
-        self
-    }
-
-    /// The refusal's sentence.
-    #[track_caller]
-    pub(crate) fn error(&self) -> String {
-        self.json()["error"].as_str().unwrap().to_owned()
-    }
-}
-
-/// A request under construction.
-pub(crate) struct Ask<'a> {
-    app: &'a App,
-    builder: http::request::Builder,
-    body: Body,
-    address: Option<IpAddr>,
-}
-
-impl App {
-    pub(crate) fn ask(&self, method: &str, path: &str) -> Ask<'_> {
-        let uri = match path.strip_prefix('!') {
-            Some(at_the_root) => at_the_root.to_owned(),
-            None => format!("{}{path}", self.instance.base_paths[0]),
-        };
-        let builder = http::Request::builder().method(method).uri(uri).header("host", "registry.example.com");
-        Ask { app: self, builder, body: Body::empty(), address: None }
-    }
-
-    pub(crate) async fn get(&self, path: &str) -> Reply {
-        self.ask("GET", path).token("alice-token").send().await
-    }
-
+/// What clients do.
+pub(crate) trait Client {
     /// Publishes as alice, and expects it to work.
+    fn publish(&self, document: &Document) -> impl Future<Output = Reply>;
+    /// Publishes with this token, and expects this status.
+    fn put(&self, document: &Document, token: &str, status: u16) -> impl Future<Output = Reply>;
+    /// The whole packument, as alice reads it.
+    async fn packument(&self, name: &str) -> Value;
+}
+
+impl Client for App {
     #[track_caller]
-    pub(crate) fn publish(&self, document: &Document) -> impl Future<Output = Reply> + '_ {
+    fn publish(&self, document: &Document) -> impl Future<Output = Reply> {
         self.put(document, "alice-token", 201)
     }
 
     #[track_caller]
-    pub(crate) fn put(
-        &self,
-        document: &Document,
-        token: &str,
-        status: u16,
-    ) -> impl Future<Output = Reply> + '_ {
+    fn put(&self, document: &Document, token: &str, status: u16) -> impl Future<Output = Reply> {
         let ask = self
             .ask("PUT", &format!("/{}", document.name.replace('/', "%2f")))
             .token(token)
@@ -160,79 +74,13 @@ impl App {
         let caller = std::panic::Location::caller();
         async move {
             let reply = ask.send().await;
-            assert_eq!(
-                reply.status.as_u16(),
-                status,
-                "at {caller}: {}",
-                String::from_utf8_lossy(&reply.body)
-            );
+            assert_eq!(reply.status.as_u16(), status, "at {caller}: {reply:?}");
             reply
         }
     }
 
-    pub(crate) async fn packument(&self, name: &str) -> Value {
+    async fn packument(&self, name: &str) -> Value {
         self.get(&format!("/{name}?write=true")).await.expect(200).json()
-    }
-
-    pub(crate) fn now(&self) -> DateTime<Utc> {
-        self.clock.now()
-    }
-
-    /// All stored objects, after everything in the background ended.
-    pub(crate) async fn objects(&self) -> Vec<(String, u64, std::time::SystemTime)> {
-        self.services.storage.drained().await;
-        let store = self.services.storage.store(&self.instance);
-        let entries = store.list(&store.key().build()).await.unwrap();
-        entries.into_iter().map(|entry| (entry.key.to_string(), entry.size, entry.modified)).collect()
-    }
-
-    pub(crate) async fn keys(&self) -> Vec<String> {
-        self.objects().await.into_iter().map(|(key, _, _)| key).collect()
-    }
-}
-
-impl Ask<'_> {
-    pub(crate) fn token(self, token: &str) -> Self {
-        self.header("authorization", &format!("Bearer {token}"))
-    }
-
-    pub(crate) fn basic(self, user: &str, password: &str) -> Self {
-        self.header("authorization", &format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
-    }
-
-    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
-        self.builder = self.builder.header(name, value);
-        self
-    }
-
-    pub(crate) fn host(mut self, host: &str) -> Self {
-        self.builder.headers_mut().unwrap().insert("host", host.parse().unwrap());
-        self
-    }
-
-    pub(crate) fn at_address(mut self, address: &str) -> Self {
-        self.address = Some(address.parse().unwrap());
-        self
-    }
-
-    pub(crate) fn body(mut self, body: impl Into<Body>) -> Self {
-        self.body = body.into();
-        self
-    }
-
-    pub(crate) fn json(self, value: &Value) -> Self {
-        self.header("content-type", "application/json").body(value.to_string())
-    }
-
-    pub(crate) async fn send(self) -> Reply {
-        let mut request = self.builder.body(self.body).unwrap();
-        if let Some(address) = self.address {
-            request.extensions_mut().insert(Actor::anonymous().with_address(address));
-        }
-        let response = self.app.registry.handle(request).await;
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Reply { status: parts.status, headers: parts.headers, body }
     }
 }
 
@@ -245,22 +93,12 @@ pub(crate) struct Document {
     pub(crate) value: Value,
 }
 
-pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
-
 /// A tarball as `npm pack` makes it.
 pub(crate) fn tarball(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    for (path, bytes) in files {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        builder.append_data(&mut header, format!("package/{path}"), *bytes).unwrap();
-    }
-    gzip(&builder.into_inner().unwrap())
+    let paths: Vec<String> = files.iter().map(|(path, _)| format!("package/{path}")).collect();
+    let files: Vec<(&str, &[u8])> =
+        paths.iter().zip(files).map(|(path, (_, bytes))| (path.as_str(), *bytes)).collect();
+    gzip(&tar(&files))
 }
 
 impl Document {
@@ -348,11 +186,4 @@ impl Document {
         });
         self
     }
-}
-
-/// Remembers what hooks saw; refuses what it is told to.
-#[derive(Debug, Default)]
-pub(crate) struct Recorder {
-    pub(crate) seen: Mutex<Vec<String>>,
-    pub(crate) refuse: Mutex<Option<&'static str>>,
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{App, Document, Setup};
+use crate::app::{App, Client as _, Document, Setup};
 
 async fn app() -> App {
     let app = Setup::new().build();

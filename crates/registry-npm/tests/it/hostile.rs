@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use registry_core::{catalog::Catalog, clock::ManualClock};
 use serde_json::{Value, json};
 
-use crate::app::{App, Document, Reply, Setup, tarball};
+use crate::app::{App, Client as _, Document, Reply, Setup, tarball};
 
 async fn put(app: &App, text: impl Into<String>) -> Reply {
     app.ask("PUT", "/lib").token("alice-token").body(text.into()).send().await
@@ -76,7 +76,13 @@ fn neighbour(app: &App) -> App {
         services.clone(),
         registry_npm::NpmConfig::default(),
     );
-    App { registry, services, clock: Arc::clone(&app.clock), instance: app.instance.clone() }
+    App {
+        registry,
+        services,
+        clock: Arc::clone(&app.clock),
+        instance: app.instance.clone(),
+        prefix: app.prefix,
+    }
 }
 
 #[tokio::test]
@@ -211,7 +217,7 @@ async fn a_document_grows_only_so_far() {
 #[tokio::test]
 async fn a_small_request_that_unpacks_to_a_large_one_is_refused() {
     let app = Setup::open().build();
-    let bomb = crate::app::gzip(&vec![b' '; 64 << 20]);
+    let bomb = registry_core::testing::archives::gzip(&vec![b' '; 64 << 20]);
     assert!(bomb.len() < 1 << 20);
     for (method, path) in [
         ("POST", "/-/npm/v1/security/advisories/bulk"),

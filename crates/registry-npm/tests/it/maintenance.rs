@@ -2,28 +2,11 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use registry_core::{
-    PackageRegistry as _,
-    catalog::Catalog,
-    maintenance::{GcRun, VerifyRun},
-    storage::ArtifactSpec,
-};
+use chrono::Utc;
+use registry_core::{PackageRegistry as _, catalog::Catalog, maintenance::GcRun, storage::ArtifactSpec};
 use serde_json::json;
 
-use crate::app::{App, Document, Setup};
-
-async fn collect(app: &App, now: DateTime<Utc>, grace: Duration, dry_run: bool) -> u64 {
-    let run = GcRun::new(now, grace, dry_run);
-    app.registry.collect_garbage(&run).await.unwrap();
-    run.report.removed_count().0
-}
-
-async fn faults(app: &App) -> Vec<String> {
-    let run = VerifyRun::default();
-    app.registry.verify(&run).await.unwrap();
-    run.report.faults()
-}
+use crate::app::{App, Client as _, Document, Setup};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -35,14 +18,14 @@ async fn unpublished_tarballs_go_after_the_grace() {
     app.publish(&Document::new("kept", "1.0.0")).await;
     app.ask("DELETE", "/lib/-rev/undefined").token("alice-token").send().await.expect(200);
     let all = app.keys().await.len();
-    assert_eq!(collect(&app, app.now() + Duration::from_hours(1), DAY, false).await, 0);
-    assert_eq!(collect(&app, app.now() + DAY, DAY, true).await, 3, "a dry run counts");
+    assert_eq!(app.collect(app.now() + Duration::from_hours(1), DAY, false).await, 0);
+    assert_eq!(app.collect(app.now() + DAY, DAY, true).await, 3, "a dry run counts");
     assert_eq!(app.keys().await.len(), all);
-    assert!(faults(&app).await.is_empty());
-    assert_eq!(collect(&app, app.now() + DAY, DAY, false).await, 3);
+    assert!(app.faults().await.is_empty());
+    assert_eq!(app.collect(app.now() + DAY, DAY, false).await, 3);
     assert_eq!(app.keys().await.len(), all - 3);
-    assert_eq!(collect(&app, app.now() + DAY, DAY, false).await, 0);
-    assert!(faults(&app).await.is_empty());
+    assert_eq!(app.collect(app.now() + DAY, DAY, false).await, 0);
+    assert!(app.faults().await.is_empty());
     app.get("/kept/-/kept-1.0.0.tgz").await.expect(200);
     app.put(&Document::new("lib", "1.0.0"), "alice-token", 403).await;
 }
@@ -62,13 +45,13 @@ async fn checklist_39_bytes_without_a_document_are_invisible_and_collected() {
     app.publish(&document).await;
     assert_eq!(app.keys().await.len(), 3);
     // A young one may belong to a publish under way.
-    assert_eq!(collect(&app, Utc::now(), Duration::ZERO, false).await, 0);
+    assert_eq!(app.collect(Utc::now(), Duration::ZERO, false).await, 0);
     // With no server at work there is no publish under way.
     let mut alone = GcRun::new(Utc::now() + Duration::from_secs(1), Duration::ZERO, true);
     alone.minimum_age = Duration::ZERO;
     app.registry.collect_garbage(&alone).await.unwrap();
     assert_eq!(alone.report.removed_count(), (1, document.tarball.len() as u64));
-    assert_eq!(collect(&app, Utc::now() + Duration::from_secs(3700), Duration::ZERO, false).await, 1);
+    assert_eq!(app.collect(Utc::now() + Duration::from_secs(3700), Duration::ZERO, false).await, 1);
     assert_eq!(app.get("/lib/-/lib-1.0.0.tgz").await.expect(200).body, document.tarball);
 }
 
@@ -76,12 +59,9 @@ async fn checklist_39_bytes_without_a_document_are_invisible_and_collected() {
 async fn checklist_39_a_missing_tarball_is_reported() {
     let app = Setup::new().build();
     app.publish(&Document::new("lib", "1.0.0")).await;
-    assert!(faults(&app).await.is_empty());
-    let store = app.services.storage.store(&app.instance);
-    let entries = store.list(&store.key().build()).await.unwrap();
-    let tarball = entries.iter().find(|entry| entry.key.as_str().contains('~')).unwrap();
-    store.remove(&tarball.key).await.unwrap();
-    let faults = faults(&app).await;
+    assert!(app.faults().await.is_empty());
+    assert_eq!(app.lose("~").await, 1);
+    let faults = app.faults().await;
     assert_eq!(faults.len(), 1);
     assert!(faults[0].contains("lib-1.0.0.tgz") && faults[0].contains("1.0.0"), "{faults:?}");
     app.get("/lib/-/lib-1.0.0.tgz").await.expect(500);
@@ -95,8 +75,8 @@ async fn logins_that_are_over_are_collected() {
     let grant = app.ask("POST", path).body("user=alice&password=alice%27s+password").send().await;
     assert_eq!(grant.status, 200);
     assert_eq!(app.keys().await.len(), 1);
-    assert_eq!(collect(&app, Utc::now(), DAY, false).await, 0);
-    assert_eq!(collect(&app, Utc::now() + Duration::from_secs(3700), DAY, false).await, 1);
+    assert_eq!(app.collect(Utc::now(), DAY, false).await, 0);
+    assert_eq!(app.collect(Utc::now() + Duration::from_secs(3700), DAY, false).await, 1);
     assert!(app.keys().await.is_empty());
 }
 

@@ -4,7 +4,7 @@ use registry_core::{Instance, PackageRegistry as _, Protocol};
 use registry_npm::{NpmConfig, NpmRegistry};
 use serde_json::json;
 
-use crate::app::{App, Document, Setup};
+use crate::app::{App, Client as _, Document, Setup};
 
 #[tokio::test]
 async fn checklist_9_who_may_read() {
@@ -82,6 +82,7 @@ async fn two_registries_side_by_side_share_nothing() {
         services: app.services.clone(),
         clock: std::sync::Arc::clone(&app.clock),
         instance,
+        prefix: "/npm-internal",
     };
     app.publish(&Document::new("lib", "1.0.0")).await;
     internal.get("/lib").await.expect(404);
@@ -99,7 +100,8 @@ async fn two_registries_side_by_side_share_nothing() {
 #[tokio::test]
 async fn a_registry_at_the_root() {
     let mut setup = Setup::new();
-    setup.base = "";
+    setup.bases = &[""];
+    setup.prefix = "";
     let app = setup.build();
     app.publish(&Document::new("@s/n", "1.0.0")).await;
     let tarball = app.packument("@s/n").await["versions"]["1.0.0"]["dist"]["tarball"].clone();

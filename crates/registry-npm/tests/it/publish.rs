@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::app::{App, Document, Setup, tarball};
+use crate::app::{App, Client as _, Document, Setup, tarball};
 
 /// Publishes a document that must be refused and leave the store as it was.
 #[track_caller]
@@ -282,13 +282,13 @@ async fn checklist_51_a_tarball_of_another_package_is_refused() {
 async fn checklist_22_a_compressed_request_is_read_and_a_bomb_is_not() {
     let app = Setup::new().build();
     let document = Document::new("lib", "1.0.0");
-    let packed = crate::app::gzip(document.value.to_string().as_bytes());
+    let packed = registry_core::testing::archives::gzip(document.value.to_string().as_bytes());
     let ask = |body: Vec<u8>| {
         app.ask("PUT", "/lib").token("alice-token").header("content-encoding", "gzip").body(body).send()
     };
     ask(packed).await.expect(201);
     assert_eq!(app.get("/lib/-/lib-1.0.0.tgz").await.body, document.tarball);
-    let bomb = crate::app::gzip(&vec![b' '; 64 << 20]);
+    let bomb = registry_core::testing::archives::gzip(&vec![b' '; 64 << 20]);
     ask(bomb).await.expect(413);
     ask(b"no gzip".to_vec()).await.expect(400);
     let reply = app

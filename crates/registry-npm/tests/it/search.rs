@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::app::{App, Document, Reply, Setup};
+use crate::app::{App, Client as _, Document, Reply, Setup};
 
 async fn app() -> App {
     let app = Setup::open().build();

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use registry_core::Body;
 use serde_json::json;
 
-use crate::app::{App, Document, Setup, tarball};
+use crate::app::{App, Client as _, Document, Setup, tarball};
 
 /// Bytes that do not compress.
 fn noise(length: usize) -> Vec<u8> {

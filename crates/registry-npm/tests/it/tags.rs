@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::app::{App, Document, Setup};
+use crate::app::{App, Client as _, Document, Setup};
 
 async fn tags(app: &App, name: &str) -> serde_json::Value {
     app.get(&format!("/-/package/{name}/dist-tags")).await.expect(200).json()

@@ -1,9 +1,10 @@
 //! Tokens.
 
 use registry_core::auth::MintToken;
+use registry_core::testing::scopes;
 use serde_json::{Value, json};
 
-use crate::app::{App, Document, Reply, Setup, scopes};
+use crate::app::{App, Client as _, Document, Reply, Setup};
 
 async fn create(app: &App, mut body: Value) -> Reply {
     body["password"] = json!("alice's password");

@@ -1,11 +1,12 @@
 //! Everything that can be answered instead of what was asked, and how RubyGems' clients expect it: plain text, which they print.
 
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use registry_core::{
     Response,
+    administration::AdministrationError,
     archive::tar::TarError,
     auth::AuthError,
-    http::{ReadBodyError, basic_challenge, form::FormError, respond_text},
+    http::{ReadBodyError, RefusalHeaders, basic_challenge, form::FormError, respond_text},
     storage::{StorageError, UpdateError},
 };
 
@@ -93,6 +94,15 @@ impl From<UpdateError<Self>> for Error {
     }
 }
 
+impl From<Error> for AdministrationError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Storage(error) => error.into(),
+            error => Self::of_status(error.status(), error.to_string()),
+        }
+    }
+}
+
 impl Error {
     /// A request that cannot be done as it is; the text is a sentence for the client.
     pub(crate) fn bad(text: impl Into<String>) -> Self {
@@ -157,24 +167,15 @@ impl Error {
     pub(crate) fn render(&self) -> Response {
         let status = self.status();
         let mut response = respond_text(status, self.text());
-        let headers = response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        match self {
-            Self::Auth(AuthError::TooManyAttempts(wait)) => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
-            }
-            Self::MethodNotAllowed(allow) => {
-                headers.insert(header::ALLOW, HeaderValue::from_static(allow));
-            }
-            _ if status == StatusCode::UNAUTHORIZED => {
-                headers.insert(header::WWW_AUTHENTICATE, basic_challenge("rubygems"));
-            }
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
-            }
-            _ => {}
-        }
+        let allow = match self {
+            Self::MethodNotAllowed(allow) => Some(*allow),
+            _ => None,
+        };
+        let wait = match self {
+            Self::Auth(error) => error.wait(),
+            _ => None,
+        };
+        RefusalHeaders { allow, challenge: Some(basic_challenge("rubygems")), wait }.put_on(&mut response);
         response
     }
 }
@@ -183,6 +184,8 @@ impl Error {
 mod tests {
     use std::time::Duration;
 
+    use http::header;
+
     use super::*;
 
     fn header(error: &Error, name: &header::HeaderName) -> Option<String> {
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn who_must_wait_is_told_in_seconds() {
+    fn refusals_say_what_to_do_and_nothing_of_the_store() {
         let many = Error::Auth(AuthError::TooManyAttempts(Duration::from_millis(7500)));
         let down = Error::Storage(StorageError::Contended { key: "secret/key".into(), attempts: 3 });
         for (error, status, want) in [(many, 429, "7"), (down, 503, "2")] {
@@ -198,10 +201,6 @@ mod tests {
             assert_eq!(header(&error, &header::RETRY_AFTER).as_deref(), Some(want));
             assert!(!error.text().contains("secret"));
         }
-    }
-
-    #[test]
-    fn challenges_stand_where_credentials_are_missing_or_wrong() {
         for error in [AuthError::Missing, AuthError::Invalid("no")] {
             let error = Error::Auth(error);
             assert_eq!(

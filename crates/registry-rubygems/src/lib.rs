@@ -35,6 +35,7 @@
 //! What is not here yet: pulling through from another registry (a gem that is not here does not exist), attestations (they are taken
 //! and dropped), trusted publishing, one-time passwords, roles of owners, and counts of downloads (they are 0).
 
+mod administration;
 mod archive;
 mod config;
 mod error;

@@ -1,7 +1,6 @@
 //! Collecting what nobody can reach, hashing everything again, and telling the catalog anew.
 
 use registry_core::{
-    PackageRegistry as _,
     maintenance::{GcRun, VerifyRun},
     storage::{StorageError, WantedDigests},
 };
@@ -76,11 +75,10 @@ pub(crate) async fn verify(gems: &Gems, run: &VerifyRun) -> Result<(), StorageEr
 /// Tells the catalog of every gem, and the log where it lacks something.
 pub(crate) async fn rebuild_catalog(registry: &RubygemsRegistry) -> Result<(), StorageError> {
     let gems = registry.gems();
-    let instance = &registry.instance().name;
     for key in gems.folders().documents().await? {
         match gems.store().read::<Gem>(&key).await {
             Ok(Some(gem)) => {
-                registry.services().catalog.changed(instance, gem.name.as_str(), gem.catalog_entry());
+                registry.tell_catalog(&gem);
                 let snapshot = gems.announcer().snapshot().await?;
                 if Announcer::lacks(&snapshot, &gem).is_some() {
                     gems.announcer().announce(&gem.name).await?;

@@ -1,6 +1,6 @@
 //! Names of gems and platforms, and full names.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -99,32 +99,8 @@ impl FromStr for Platform {
     }
 }
 
-macro_rules! text_type {
-    ($type:ty, $error:ty) => {
-        impl TryFrom<String> for $type {
-            type Error = $error;
-
-            fn try_from(text: String) -> Result<Self, $error> {
-                text.parse()
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(value: $type) -> Self {
-                value.0.into()
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
-
-text_type!(GemName, GemNameError);
-text_type!(Platform, PlatformError);
+registry_core::parsed_text!(GemName);
+registry_core::parsed_text!(Platform);
 
 /// A version with its platform, as indexes write them: `1.2.0`, `1.2.0-java`.
 pub(crate) fn slug(version: &Version, platform: &Platform) -> String {

@@ -1,23 +1,28 @@
 //! [`RubygemsRegistry`]: the registry as its host sees it.
 
-use std::{future::Future, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use registry_core::{
-    Instance, PackageRegistry, Request, Response, Services,
+    Actor, Chain, Instance, PackageRegistry, Request, Response, Services,
+    administration::{AdministrationError, PackageDetails, Yank},
     auth::{Action, Scope},
+    hooks::Operation,
     maintenance::{GcRun, VerifyRun},
     registry::InitError,
-    storage::StorageError,
+    storage::{Draft, Permit, StorageError, UpdateError, Versioned},
 };
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    administration,
     config::RubygemsConfig,
     error::Error,
     handler::{self, specs::SpecsCache},
     maintenance,
-    store::Gems,
+    names::GemName,
+    store::{Gems, gem::Gem},
 };
 
 /// The least growth in bytes after which `/versions` is written anew.
@@ -74,12 +79,83 @@ impl RubygemsRegistry {
         self.inner.everything.as_ref()
     }
 
-    /// Does work that must end although its client goes away.
-    pub(crate) async fn finish<T: Send + 'static>(
+    /// For how long the bytes of yanked versions are kept.
+    pub(crate) fn keep_yanked(&self) -> TimeDelta {
+        TimeDelta::days(self.config().yanked_days.into())
+    }
+
+    /// Changes a gem: asks the hooks, commits, announces, tells the catalog.
+    pub(crate) async fn change<E>(
         &self,
-        work: impl Future<Output = Result<T, Error>> + Send + 'static,
-    ) -> Result<T, Error> {
-        self.inner.tasks.spawn(work).await.map_err(Error::internal)?
+        actor: &Actor,
+        operation: Operation,
+        (name, slug): (&GemName, Option<&str>),
+        change: impl FnMut(&mut Draft<Gem>) -> Result<(), E> + Send + 'static,
+    ) -> Result<(), E>
+    where
+        E: From<Error> + From<StorageError> + Send + 'static,
+    {
+        let (store, key) = (self.gems().store(), self.gems().key(name));
+        let permit = store
+            .permit_with(|| {
+                let event = store.event(operation, &key, actor).package(name.as_str());
+                match slug {
+                    Some(slug) => event.version(slug),
+                    None => event,
+                }
+            })
+            .await?;
+        self.commit(name, permit, change).await
+    }
+
+    /// Changes a gem and what is announced of it, and tells the catalog. It goes on to its end when the client goes away; where the
+    /// process dies, the marker tells the next one that the log may lack it.
+    pub(crate) async fn commit<T, E>(
+        &self,
+        name: &GemName,
+        permit: Permit,
+        change: impl FnMut(&mut Draft<Gem>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + From<StorageError> + Send + 'static,
+    {
+        let (gems, name) = (self.gems().clone(), name.clone());
+        let work = async move {
+            let announcer = gems.announcer();
+            let marker = announcer.mark(&name).await?;
+            let (value, gem) = match gems.store().commit(&gems.key(&name), permit, change).await {
+                Ok((value, Some(gem))) => (value, gem),
+                Ok((_, None)) => return Err(Error::no_gem().into()),
+                Err(UpdateError::Refused(error)) => return Err(error),
+                Err(UpdateError::Storage(error)) => {
+                    if matches!(error, StorageError::Unavailable { .. }) {
+                        // It may have been done.
+                        marker.keep();
+                    }
+                    return Err(error.into());
+                }
+            };
+            // Also where nothing was changed: the operation that was repeated may have ended before this.
+            if let Err(error) = announcer.announce(&name).await {
+                marker.keep();
+                return Err(error.into());
+            }
+            drop(marker);
+            Ok((value, gem))
+        };
+        // The change must end although its client goes away.
+        let done: Result<(T, Arc<Versioned<Gem>>), E> =
+            self.inner.tasks.spawn(work).await.map_err(|error| E::from(Error::internal(error)))?;
+        let (value, gem) = done?;
+        self.tell_catalog(&gem);
+        Ok(value)
+    }
+
+    /// Tells the catalog what became of a gem.
+    pub(crate) fn tell_catalog(&self, gem: &Gem) {
+        let instance = &self.inner.instance.name;
+        self.services().catalog.changed(instance, gem.name.as_str(), gem.catalog_entry());
     }
 }
 
@@ -89,13 +165,14 @@ impl PackageRegistry for RubygemsRegistry {
         &self.inner.instance
     }
 
-    /// Completes what a crash interrupted.
+    /// Completes what a crash interrupted. Where that cannot be done now, the registry starts all the same: what is missing in the log
+    /// is then completed by garbage collection, or by the next start.
     async fn init(&self) -> Result<(), InitError> {
-        self.gems()
-            .announcer()
-            .recover(self.services().clock.now())
-            .await
-            .map_err(|source| InitError::Storage { instance: self.instance().name.to_string(), source })
+        if let Err(error) = self.gems().announcer().recover(self.services().clock.now()).await {
+            let instance = self.instance().name.as_str();
+            tracing::error!(instance, error = %Chain(&error), "what a crash interrupted could not be completed");
+        }
+        Ok(())
     }
 
     async fn handle(&self, request: Request) -> Response {
@@ -135,5 +212,37 @@ impl PackageRegistry for RubygemsRegistry {
                 None => format!("{base}/"),
             }
         )
+    }
+
+    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
+        administration::show(self, name).await
+    }
+
+    async fn yank_version(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: &str,
+        yank: &Yank,
+    ) -> Result<(), AdministrationError> {
+        administration::yank(self, actor, name, version, yank).await
+    }
+
+    async fn delete_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        administration::delete(self, actor, name, version).await
+    }
+
+    async fn forget_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        administration::forget(self, actor, name, version).await
     }
 }

@@ -132,12 +132,6 @@ impl<'r> Call<'r> {
             drain_body(body).await;
         }
     }
-
-    /// Tells the catalog what became of a gem.
-    pub(crate) fn tell_catalog(&self, gem: &Gem) {
-        let instance = &self.registry.instance().name;
-        self.registry.services().catalog.changed(instance, gem.name.as_str(), gem.catalog_entry());
-    }
 }
 
 /// The parameters of a request.

@@ -40,7 +40,7 @@ async fn find(call: &Call<'_>, full: &str) -> Result<Found, Error> {
         }
         let Some(gem) = call.registry.gems().load(&name).await? else { continue };
         let is_served = |release: &&Arc<Release>| {
-            release.is_visible() || (call.registry.config().keep_yanked_files && release.data.is_some())
+            release.is_visible() || (call.registry.config().keep_yanked_files && release.can_come_back())
         };
         if let Some(release) = gem.find(&version, &platform).filter(is_served).cloned() {
             return Ok(Found { actor, gem, release });

@@ -101,7 +101,7 @@ async fn change(call: &mut Call<'_>, text: &str, edit: Edit, must_exist: bool) -
     let (now, changed) = (call.registry.services().clock.now(), owner.clone());
     let committed = gems.store().commit(&key, permit, move |draft| edit(draft, &changed, now)).await;
     if let ((), Some(gem)) = committed.map_err(Error::from)? {
-        call.tell_catalog(&gem);
+        call.registry.tell_catalog(&gem);
     }
     Ok(owner)
 }

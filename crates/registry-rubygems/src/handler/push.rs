@@ -243,8 +243,7 @@ async fn store(call: &Call<'_>, actor: &Actor, received: Received) -> Result<Res
     let max_versions = call.registry.config().max_versions;
     let change =
         move |draft: &mut registry_core::storage::Draft<_>| changes::add(draft, &release, max_versions);
-    let (is_new, gem) = super::manage::commit(call, &name, permit, change).await?;
-    call.tell_catalog(&gem);
+    let is_new = call.registry.commit::<_, Error>(&name, permit, change).await?;
     let text = if is_new {
         format!("Successfully registered gem: {name} ({slug})")
     } else {

@@ -5,7 +5,10 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use registry_core::storage::{Draft, UnknownFields};
+use registry_core::{
+    administration::AdministrationError,
+    storage::{Draft, UnknownFields},
+};
 
 use super::gem::{Gem, Release, Yanked};
 use crate::{
@@ -21,6 +24,10 @@ const MAX_OWNERS: usize = 100;
 /// Whether a version with these bytes can be added. `false`: it is there already, the same.
 pub(crate) fn check_new(gem: Option<&Gem>, spec: &Spec, sha256: Option<&str>) -> Result<bool, Error> {
     let Some(gem) = gem else { return Ok(true) };
+    if gem.releases.is_empty() {
+        // Everything was forgotten, the name's case too.
+        return Ok(true);
+    }
     if gem.name != spec.name {
         return Err(Error::Case(gem.name.to_string()));
     }
@@ -67,6 +74,10 @@ pub(crate) fn add(draft: &mut Draft<Gem>, release: &Release, max_versions: usize
         releases: Vec::new(),
         unknown: UnknownFields::default(),
     });
+    if gem.releases.is_empty() {
+        gem.name.clone_from(&spec.name);
+        gem.owners = vec![release.pusher.clone()];
+    }
     gem.releases.push(Arc::new(release.clone()));
     touch(gem, release.created);
     Ok(true)
@@ -85,7 +96,9 @@ pub(crate) fn yank(
         return Err(Error::Unprocessable(format!("The version {} has already been yanked.", found.slug())));
     }
     let until = now.checked_add_signed(keep).unwrap_or(now);
-    change(draft, version, platform, now, |release| release.yanked = Some(Yanked { at: now, until }));
+    change(draft, version, platform, now, |release| {
+        release.yanked = Some(Yanked { at: now, until, deleted: false });
+    });
     Ok(())
 }
 
@@ -100,13 +113,77 @@ pub(crate) fn unyank(
     if found.is_visible() {
         return Err(Error::Unprocessable(format!("The version {} is not yanked.", found.slug())));
     }
-    if found.data.is_none() {
+    if !found.can_come_back() {
         return Err(Error::Gone(format!(
             "The file of version {} is no longer kept: push a new version.",
             found.slug()
         )));
     }
     change(draft, version, platform, now, |release| release.yanked = None);
+    Ok(())
+}
+
+/// Deletes a version, or all: they do not come back, and their numbers stay used.
+pub(crate) fn delete(
+    draft: &mut Draft<Gem>,
+    wanted: Option<&(Version, Platform)>,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let gem = draft.get().filter(|gem| !gem.releases.is_empty()).ok_or_else(Error::no_gem)?;
+    let goes = |release: &Release| match (&release.yanked, wanted) {
+        (Some(yanked), _) if yanked.deleted => false,
+        (_, None) => true,
+        (_, Some((version, platform))) => {
+            release.spec.version == *version && release.spec.platform == *platform
+        }
+    };
+    if !gem.releases.iter().any(|release| goes(release)) {
+        return Err(match wanted {
+            Some((version, platform)) => no_version(version, platform),
+            None => Error::no_gem(),
+        });
+    }
+    if let Some(gem) = draft.edit() {
+        for release in &mut gem.releases {
+            if goes(release) {
+                Arc::make_mut(release).yanked = Some(Yanked { at: now, until: now, deleted: true });
+            }
+        }
+        touch(gem, now);
+    }
+    Ok(())
+}
+
+/// Clears the tombstones of a deleted version, or of all where everything was deleted.
+pub(crate) fn forget(
+    draft: &mut Draft<Gem>,
+    name: &GemName,
+    wanted: Option<&(Version, Platform)>,
+    now: DateTime<Utc>,
+) -> Result<(), AdministrationError> {
+    let slug = wanted.map(|(version, platform)| crate::names::slug(version, platform));
+    let nothing = || AdministrationError::nothing_to_forget(name.as_str(), slug.as_deref());
+    let gem = draft.get().filter(|gem| gem.name == *name && !gem.releases.is_empty()).ok_or_else(nothing)?;
+    let can_be_had = |release: &Release| release.is_visible() || release.can_come_back();
+    if let Some((version, platform)) = wanted {
+        let found = gem.find(version, platform).ok_or_else(nothing)?;
+        if can_be_had(found) {
+            return Err(AdministrationError::version_is_live(name.as_str(), &found.slug()));
+        }
+    } else {
+        let live = gem.releases.iter().filter(|release| can_be_had(release)).count();
+        if live > 0 {
+            return Err(AdministrationError::package_is_live(name.as_str(), live));
+        }
+    }
+    if let Some(gem) = draft.edit() {
+        gem.releases.retain(|release| {
+            wanted.is_some_and(|(version, platform)| {
+                release.spec.version != *version || release.spec.platform != *platform
+            })
+        });
+        touch(gem, now);
+    }
     Ok(())
 }
 
@@ -144,7 +221,12 @@ pub(crate) fn remove_owner(draft: &mut Draft<Gem>, owner: &str, now: DateTime<Ut
     Ok(())
 }
 
-fn find<'g>(gem: Option<&'g Gem>, version: &Version, platform: &Platform) -> Result<&'g Arc<Release>, Error> {
+/// A version that is there, yanked or not.
+pub(crate) fn find<'g>(
+    gem: Option<&'g Gem>,
+    version: &Version,
+    platform: &Platform,
+) -> Result<&'g Arc<Release>, Error> {
     let found = gem.ok_or_else(Error::no_gem)?.find(version, platform);
     found.ok_or_else(|| no_version(version, platform))
 }

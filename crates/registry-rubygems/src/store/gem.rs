@@ -76,12 +76,20 @@ pub(crate) struct Yanked {
     pub(crate) at: DateTime<Utc>,
     /// Until when its bytes are kept.
     pub(crate) until: DateTime<Utc>,
+    /// Whether an operator deleted the version, so that it does not come back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) deleted: bool,
 }
 
 impl Release {
     /// Version and platform, as indexes write them.
     pub(crate) fn slug(&self) -> String {
         self.spec.slug()
+    }
+
+    /// Whether it is yanked, and that can be taken back.
+    pub(crate) fn can_come_back(&self) -> bool {
+        self.data.is_some() && self.yanked.as_ref().is_some_and(|yanked| !yanked.deleted)
     }
 
     /// Whether it is listed.

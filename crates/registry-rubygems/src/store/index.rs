@@ -151,7 +151,7 @@ mod tests {
                 pusher: "alice".to_owned(),
                 sha256: "0".repeat(64),
                 data: None,
-                yanked: yanked.then(|| Yanked { at: now(), until: now() }),
+                yanked: yanked.then(|| Yanked { at: now(), until: now(), deleted: false }),
                 unknown: UnknownFields::default(),
             })
         };

@@ -1,6 +1,6 @@
 //! Who may do what.
 
-use crate::app::{App, Build, Setup};
+use crate::app::{App, Build, Client, Setup};
 
 async fn filled(setup: Setup) -> App {
     let app = setup.build();

@@ -1,6 +1,6 @@
 //! Signing in, and who asks.
 
-use crate::app::{Build, Setup};
+use crate::app::{Build, Client, Setup};
 
 const ALL: &str = "name=host-alice&index_rubygems=true&push_rubygem=true&yank_rubygem=true";
 

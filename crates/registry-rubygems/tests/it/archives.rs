@@ -1,6 +1,8 @@
 //! Gems that are damaged, or made to do harm.
 
-use crate::app::{Build, Setup, gzip, parts_of, tar, tar_of};
+use registry_core::testing::archives;
+
+use crate::app::{Build, Client, Setup, gzip, parts_of, tar, tar_of};
 
 type Parts = Vec<(String, Vec<u8>)>;
 
@@ -49,13 +51,9 @@ async fn checklist_36_gems_hold_their_parts_and_nothing_else() {
 async fn links_as_parts_are_refused() {
     let app = Setup::new().build();
     app.push(&Build::new("a", "1.0")).await;
-    for kind in [tar::EntryType::Symlink, tar::EntryType::Link, tar::EntryType::Directory] {
-        let mut builder = tar::Builder::new(Vec::new());
-        let mut header = tar::Header::new_ustar();
-        header.set_entry_type(kind);
-        header.set_size(0);
-        builder.append_link(&mut header, "metadata.gz", "/etc/passwd").unwrap();
-        app.refused(builder.into_inner().unwrap(), 422, "").await;
+    for flag in [b'1', b'2', b'5', b'3'] {
+        let part = archives::tar_entry(flag, b"metadata.gz", b"/etc/passwd", b"");
+        app.refused(archives::tar_of(&[part]), 422, "").await;
     }
 }
 
@@ -63,25 +61,11 @@ async fn links_as_parts_are_refused() {
 async fn checklist_36_37_data_stays_inside_and_unpacks_to_what_it_may() {
     let app = Setup::new().build();
     app.push(&Build::new("a", "1.0")).await;
-    let link = |target: &str| {
-        let mut builder = tar::Builder::new(Vec::new());
-        let mut header = tar::Header::new_ustar();
-        header.set_entry_type(tar::EntryType::Symlink);
-        header.set_size(0);
-        builder.append_link(&mut header, "link", target).unwrap();
-        gzip(&builder.into_inner().unwrap())
+    let entry = |flag, path: &[u8], target: &[u8]| {
+        gzip(&archives::tar_of(&[archives::tar_entry(flag, path, target, b"")]))
     };
-    let outside = |path: &str| {
-        let mut header = tar::Header::new_ustar();
-        let bytes = header.as_mut_bytes();
-        bytes[..path.len()].copy_from_slice(path.as_bytes());
-        header.set_size(1);
-        header.set_mode(0o644);
-        header.set_cksum();
-        let mut builder = tar::Builder::new(Vec::new());
-        builder.append(&header, &b"x"[..]).unwrap();
-        gzip(&builder.into_inner().unwrap())
-    };
+    let link = |target: &str| entry(b'2', b"link", target.as_bytes());
+    let outside = |path: &str| entry(b'0', path.as_bytes(), b"");
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     std::io::Write::write_all(&mut packer, &tar(&[("zeros", &vec![0; 32 << 20])])).unwrap();
     let zeros = packer.finish().unwrap();

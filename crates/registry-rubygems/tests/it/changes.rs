@@ -1,6 +1,6 @@
 //! Yanking and owners.
 
-use crate::app::{Build, Setup};
+use crate::app::{Build, Client, Setup};
 
 #[tokio::test]
 async fn checklist_19_20_a_yanked_version_is_gone_and_comes_back_the_same() {

@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
-use crate::app::{App, Build, Reply, Setup};
+use crate::app::{App, Build, Client, Reply, Setup};
 
 fn etag(body: &[u8]) -> String {
     format!("\"{}\"", hex::encode(Md5::digest(body)))

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use registry_core::PackageRegistry as _;
 
-use crate::app::{Build, Setup};
+use crate::app::{Build, Client, Setup};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn checklist_41_one_of_many_pushes_of_a_version_wins() {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::app::{App, Build, Setup, gzip, parts_of, tar, tar_of};
+use crate::app::{App, Build, Client, Setup, gzip, parts_of, tar, tar_of};
 
 /// A gem with this metadata.
 fn gem(metadata: &str) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{App, Build, Setup};
+use crate::app::{App, Build, Client, Setup};
 
 async fn filled() -> App {
     let app = Setup::new().build();

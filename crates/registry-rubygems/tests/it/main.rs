@@ -6,6 +6,8 @@ mod access;
 #[cfg(test)]
 mod account;
 #[cfg(test)]
+mod administration;
+#[cfg(test)]
 mod app;
 #[cfg(test)]
 mod archives;
@@ -15,6 +17,8 @@ mod changes;
 mod compact;
 #[cfg(test)]
 mod crowd;
+#[cfg(test)]
+mod hooks;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]

@@ -3,25 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use registry_core::{
-    PackageRegistry as _,
-    maintenance::{GcRun, VerifyRun},
-    storage::ArtifactSpec,
-};
+use registry_core::{PackageRegistry as _, storage::ArtifactSpec};
 
-use crate::app::{App, Build, Setup};
-
-async fn faults(app: &App) -> Vec<String> {
-    let run = VerifyRun::default();
-    app.registry.verify(&run).await.unwrap();
-    run.report.faults()
-}
+use crate::app::{App, Build, Client, Setup};
 
 async fn collect(app: &App, days: u64, dry_run: bool) -> u64 {
     let now = chrono::Utc::now() + Duration::from_hours(24 * days);
-    let run = GcRun::new(now, Duration::from_hours(24), dry_run);
-    app.registry.collect_garbage(&run).await.unwrap();
-    run.report.removed_count().0
+    app.collect(now, Duration::from_hours(24), dry_run).await
 }
 
 async fn keys(app: &App, part: &str) -> usize {
@@ -34,16 +22,15 @@ async fn yanked_files_go_after_their_days_and_cannot_come_back_then() {
     app.push(&Build::new("a", "1.0")).await;
     app.push(&Build::new("a", "1.1")).await;
     app.yank("a", "1.0", "alice-token").await.expect(200);
-    let now = app.services.clock.now();
-    let run = |days: u64| GcRun::new(now + Duration::from_hours(24 * days), Duration::from_hours(24), false);
-    app.registry.collect_garbage(&run(29)).await.unwrap();
+    let after = |days: u64| app.now() + Duration::from_hours(24 * days);
+    app.collect(after(29), Duration::from_hours(24), false).await;
     assert_eq!(keys(&app, ".gem~").await, 2);
-    app.registry.collect_garbage(&run(32)).await.unwrap();
+    app.collect(after(32), Duration::from_hours(24), false).await;
     assert_eq!(keys(&app, ".gem~").await, 1);
     let form = "gem_name=a&version=1.0";
     app.ask("PUT", "/api/v1/gems/unyank").token("alice-token").body(form).send().await.expect(410);
     app.refused(Build::new("a", "1.0").bytes(), 409, "A yanked version").await;
-    assert_eq!(faults(&app).await, [""; 0]);
+    assert_eq!(app.faults().await, [""; 0]);
 }
 
 #[tokio::test]
@@ -69,12 +56,9 @@ async fn verify_finds_what_is_damaged() {
     let app = Setup::new().build();
     app.push(&Build::new("a", "1.0")).await;
     app.push(&Build::new("b", "1.0")).await;
-    assert_eq!(faults(&app).await, [""; 0]);
-    let store = app.services.storage.store(&app.instance);
-    let objects = store.list(&store.key().build()).await.unwrap();
-    let file = objects.iter().find(|entry| entry.key.as_str().contains("/a-1.0.gem~")).unwrap();
-    store.remove(&file.key).await.unwrap();
-    let found = faults(&app).await;
+    assert_eq!(app.faults().await, [""; 0]);
+    assert_eq!(app.lose("/a-1.0.gem~").await, 1);
+    let found = app.faults().await;
     assert!(found.len() == 1 && found[0].contains("a-1.0.gem"), "{found:?}");
 }
 
@@ -86,14 +70,13 @@ async fn checklist_43_a_log_that_lacks_a_line_is_completed() {
     app.push(&Build::new("a", "1.0")).await;
     app.push(&Build::new("b", "1.0")).await;
     let store = app.services.storage.store(&app.instance);
-    let log = store.key().fixed("index").fixed("versions").fixed("log.json").build();
     let before = app.text("/versions").await;
-    store.remove(&log).await.unwrap();
+    assert_eq!(app.lose("index/versions/log.json").await, 1);
     let rebuilt = app.sibling();
     let after = rebuilt.text("/versions").await;
     assert_eq!(before.lines().skip(1).collect::<Vec<_>>(), after.lines().skip(1).collect::<Vec<_>>());
     rebuilt.check_index().await;
-    assert_eq!(faults(&rebuilt).await, [""; 0]);
+    assert_eq!(rebuilt.faults().await, [""; 0]);
 
     // Markers of dead processes: one of a gem that is there, one of none, one that is no name.
     for text in ["a", "nothing", "../x"] {

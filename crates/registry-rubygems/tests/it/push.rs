@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
-use crate::app::{Build, Setup, tar_of};
+use crate::app::{Build, Client, Setup, tar_of};
 
 #[tokio::test]
 async fn checklist_3_7_a_pushed_gem_is_everywhere_at_once() {

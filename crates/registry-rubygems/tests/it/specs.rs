@@ -2,7 +2,7 @@
 
 use std::{io::Read as _, time::Duration};
 
-use crate::app::{App, Build, Setup};
+use crate::app::{App, Build, Client, Setup};
 
 async fn list(app: &App, path: &str) -> Vec<u8> {
     let reply = app.get(path).await.expect(200);

@@ -19,6 +19,7 @@ use smartregistry::{
     npm::NpmRegistry,
     oci::OciRegistry,
     pypi::PypiRegistry,
+    rubygems::RubygemsRegistry,
 };
 
 use crate::{
@@ -167,26 +168,28 @@ async fn registries(
             }
             services
         };
-        builder = match one.settings.clone() {
-            Settings::Cargo(cargo) => {
-                builder.registry(|services| CargoRegistry::new(instance, at_its_url(services), cargo))
-            }
-            Settings::Composer(composer) => {
-                builder.registry(|services| ComposerRegistry::new(instance, at_its_url(services), composer))
-            }
-            Settings::Maven(maven) => {
-                builder.registry(|services| MavenRegistry::new(instance, at_its_url(services), maven))
-            }
-            Settings::Npm(npm) => {
-                builder.registry(|services| NpmRegistry::new(instance, at_its_url(services), npm))
-            }
-            Settings::Oci(oci) => {
-                builder.registry(|services| OciRegistry::new(instance, at_its_url(services), oci))
-            }
-            Settings::Pypi(pypi) => {
-                builder.registry(|services| PypiRegistry::new(instance, at_its_url(services), pypi))
-            }
-        };
+        builder =
+            match one.settings.clone() {
+                Settings::Cargo(cargo) => {
+                    builder.registry(|services| CargoRegistry::new(instance, at_its_url(services), cargo))
+                }
+                Settings::Composer(composer) => builder
+                    .registry(|services| ComposerRegistry::new(instance, at_its_url(services), composer)),
+                Settings::Maven(maven) => {
+                    builder.registry(|services| MavenRegistry::new(instance, at_its_url(services), maven))
+                }
+                Settings::Npm(npm) => {
+                    builder.registry(|services| NpmRegistry::new(instance, at_its_url(services), npm))
+                }
+                Settings::Oci(oci) => {
+                    builder.registry(|services| OciRegistry::new(instance, at_its_url(services), oci))
+                }
+                Settings::Pypi(pypi) => {
+                    builder.registry(|services| PypiRegistry::new(instance, at_its_url(services), pypi))
+                }
+                Settings::Rubygems(rubygems) => builder
+                    .registry(|services| RubygemsRegistry::new(instance, at_its_url(services), rubygems)),
+            };
     }
     builder.build().await.map_err(|e| Failure::while_doing("cannot start the registries", &e))
 }

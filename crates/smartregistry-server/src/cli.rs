@@ -8,7 +8,7 @@ use smartregistry::core::Protocol;
 
 use crate::config::{Overrides, Span};
 
-/// A package registry for Cargo, Composer, Maven, npm, OCI and Python clients, kept in a folder or a bucket.
+/// A package registry for Cargo, Composer, Maven, npm, OCI, Python and RubyGems clients, kept in a folder or a bucket.
 ///
 /// Without a command it serves. Its configuration is ./smartregistry.toml where that exists; every key of it can be set
 /// as SMARTREGISTRY_SECTION__KEY in the environment too. Flags win over the environment, which wins over the file.

@@ -140,7 +140,8 @@ impl Builder {
     }
 
     /// Adds the usual registry of each protocol that is compiled in: Cargo at `/cargo`, Composer at `/composer`, Maven at `/maven`, npm
-    /// at `/npm`, OCI at `/v2` and `/oci`, PyPI at `/simple` and `/pypi`. Happens by itself where no registry is added.
+    /// at `/npm`, OCI at `/v2` and `/oci`, PyPI at `/simple` and `/pypi`, RubyGems at `/rubygems`. Happens by
+    /// itself where no registry is added.
     pub fn default_registries(mut self) -> Self {
         self.registries.extend(defaults::registries());
         self

@@ -19,6 +19,8 @@ pub(crate) fn registries() -> Vec<Make> {
         oci(),
         #[cfg(feature = "pypi")]
         pypi(),
+        #[cfg(feature = "rubygems")]
+        rubygems(),
     ])
 }
 
@@ -64,6 +66,15 @@ fn pypi() -> Make {
     use registry_pypi::{PypiConfig, PypiRegistry};
     let instance = default_instance(Protocol::Pypi);
     Box::new(|services| std::sync::Arc::new(PypiRegistry::new(instance, services, PypiConfig::default())))
+}
+
+#[cfg(feature = "rubygems")]
+fn rubygems() -> Make {
+    use registry_rubygems::{RubygemsConfig, RubygemsRegistry};
+    let instance = default_instance(Protocol::Rubygems);
+    Box::new(|services| {
+        std::sync::Arc::new(RubygemsRegistry::new(instance, services, RubygemsConfig::default()))
+    })
 }
 
 /// A protocol's default registry: named as the protocol, at its usual base paths.

@@ -18,8 +18,8 @@
 //!
 //! [`SmartRegistry`] is also a [`tower::Service`](tower_service::Service) of every request body, so it mounts in axum,
 //! hyper or tonic as it is. Which protocols are compiled in is decided by the Cargo features `cargo`, `composer`, `maven`,
-//! `npm`, `oci` and `pypi`; all are on by default. What is not here: a listener, TLS, a command line and configuration files. They are the server's, in the
-//! crate `smartregistry-server`.
+//! `npm`, `oci`, `pypi` and `rubygems`; all are on by default. What is not here: a listener, TLS, a command line and configuration
+//! files. They are the server's, in the crate `smartregistry-server`.
 
 mod builder;
 mod defaults;
@@ -41,6 +41,8 @@ pub use registry_npm as npm;
 pub use registry_oci as oci;
 #[cfg(feature = "pypi")]
 pub use registry_pypi as pypi;
+#[cfg(feature = "rubygems")]
+pub use registry_rubygems as rubygems;
 
 pub use registry_core::{
     Actor, BasePath, Body, BodyError, Instance, InstanceName, PackageRegistry, Protocol, Request, Response,

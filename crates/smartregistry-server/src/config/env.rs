@@ -198,12 +198,8 @@ mod tests {
     fn lists_must_be_toml_and_unsupported_ones_say_so() {
         let error = laid_over("", &[("SMARTREGISTRY_AUTH__ANONYMOUS", "a,b")]).unwrap_err();
         assert!(matches!(error, EnvError::Syntax { .. }), "{error}");
-        for name in [
-            "SMARTREGISTRY_UPSTREAMS",
-            "SMARTREGISTRY_UPSTREAMS__NPM",
-            "SMARTREGISTRY_NPM__MEMBERS",
-            "SMARTREGISTRY_RUBYGEMS__ENABLED",
-        ] {
+        for name in ["SMARTREGISTRY_UPSTREAMS", "SMARTREGISTRY_UPSTREAMS__NPM", "SMARTREGISTRY_NPM__MEMBERS"]
+        {
             let error = laid_over("", &[(name, "{}")]).unwrap_err();
             assert!(matches!(&error, EnvError::Unsupported { name: n, .. } if n == name), "{error}");
         }

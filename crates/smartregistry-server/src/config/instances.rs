@@ -1,4 +1,4 @@
-//! `[cargo]`, `[composer]`, `[maven]`, `[npm]`, `[oci]`, `[pypi]` and `[[registry]]`: which registries there are and where.
+//! `[cargo]`, `[composer]`, `[maven]`, `[npm]`, `[oci]`, `[pypi]`, `[rubygems]` and `[[registry]]`: which registries there are and where.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,6 +12,7 @@ use smartregistry::{
     npm::NpmConfig,
     oci::OciConfig,
     pypi::PypiConfig,
+    rubygems::RubygemsConfig,
 };
 
 use toml::{Table, Value};
@@ -60,6 +61,8 @@ pub(crate) enum Settings {
     Oci(OciConfig),
     /// Of a Python package index.
     Pypi(PypiConfig),
+    /// Of a RubyGems registry.
+    Rubygems(RubygemsConfig),
 }
 
 /// What a registry's own keys are where they are not given.
@@ -268,11 +271,9 @@ fn settings(
             fall_back("max_file_bytes", fallbacks.artifact);
             read(key, own).map(Settings::Pypi)
         }
-        other @ Protocol::Rubygems => {
-            let reason = format!(
-                "{other} is not supported in this version; cargo, composer, maven, npm, oci and pypi are"
-            );
-            Err(ConfigError::value(format!("{key}.protocol"), reason))
+        Protocol::Rubygems => {
+            fall_back("max_gem_bytes", fallbacks.artifact);
+            read(key, own).map(Settings::Rubygems)
         }
     }
 }

@@ -78,7 +78,6 @@ pub(crate) enum KeyError {
 
 const NO_UPSTREAMS: &str = "this server keeps only what is published to it";
 const NO_GROUPS: &str = "a registry cannot yet be made of others";
-const NO_PROTOCOL: &str = "the protocols of this version are cargo, composer, maven, npm, oci and pypi";
 
 const fn text(name: &'static str) -> Key {
     Key { name, kind: Kind::Text }
@@ -120,9 +119,9 @@ pub(crate) const ROOT: Keys = Keys(&[&[
     table("npm", NPM),
     table("oci", OCI),
     table("pypi", PYPI),
+    table("rubygems", RUBYGEMS),
     Key { name: "registry", kind: Kind::Tables(REGISTRY) },
     unsupported("upstreams", NO_UPSTREAMS),
-    unsupported("rubygems", NO_PROTOCOL),
 ]]);
 
 const STORAGE: Keys = Keys(&[&[
@@ -268,6 +267,19 @@ pub(super) const OF_PYPI: &[Key] = &[
     scalar("lenient_accept"),
 ];
 
+/// What RubyGems registries take.
+pub(super) const OF_RUBYGEMS: &[Key] = &[
+    scalar("max_gem_bytes"),
+    scalar("max_unpacked_bytes"),
+    scalar("max_entries"),
+    scalar("max_versions"),
+    scalar("yank"),
+    scalar("keep_yanked_files"),
+    scalar("yanked_days"),
+    scalar("dependencies_api"),
+    value("reserved_names"),
+];
+
 const CARGO: Keys = Keys(&[INSTANCE, OF_CARGO]);
 
 const COMPOSER: Keys = Keys(&[INSTANCE, OF_COMPOSER]);
@@ -280,7 +292,10 @@ const OCI: Keys = Keys(&[INSTANCE, OF_OCI]);
 
 const PYPI: Keys = Keys(&[INSTANCE, OF_PYPI]);
 
-const REGISTRY: Keys = Keys(&[NAMED, INSTANCE, OF_CARGO, OF_COMPOSER, OF_MAVEN, OF_NPM, OF_OCI, OF_PYPI]);
+const RUBYGEMS: Keys = Keys(&[INSTANCE, OF_RUBYGEMS]);
+
+const REGISTRY: Keys =
+    Keys(&[NAMED, INSTANCE, OF_CARGO, OF_COMPOSER, OF_MAVEN, OF_NPM, OF_OCI, OF_PYPI, OF_RUBYGEMS]);
 
 /// Checks that every key of `config` is known.
 pub(crate) fn check(config: &Table) -> Result<(), KeyError> {
@@ -409,7 +424,6 @@ mod tests {
             ("[[upstreams.npm]]\nid = 'x'", "upstreams"),
             ("[npm]\nmembers = ['a']", "npm.members"),
             ("[[registry]]\nname = 'x'\nmembers = []", "registry[0].members"),
-            ("[rubygems]\nenabled = true", "rubygems"),
         ] {
             let table: Table = toml.parse().unwrap();
             assert!(

@@ -361,6 +361,7 @@ impl Config {
             (Protocol::Npm, raw.npm),
             (Protocol::Oci, raw.oci),
             (Protocol::Pypi, raw.pypi),
+            (Protocol::Rubygems, raw.rubygems),
         ];
         let instances = instances::from_raw(defaults, raw.registry, &fallbacks)?;
         Ok(Config {

@@ -25,6 +25,7 @@ pub(super) struct Raw {
     pub(super) npm: RawInstance,
     pub(super) oci: RawInstance,
     pub(super) pypi: RawInstance,
+    pub(super) rubygems: RawInstance,
     pub(super) registry: Vec<RawInstance>,
 }
 
@@ -92,7 +93,7 @@ pub(super) struct RawMetrics {
     pub(super) enabled: Option<bool>,
 }
 
-/// `[cargo]`, `[composer]`, `[maven]`, `[npm]`, `[oci]`, `[pypi]` and each `[[registry]]`: `name` and `protocol` stand only in the last, which the schema checks.
+/// `[cargo]`, `[composer]`, `[maven]`, `[npm]`, `[oci]`, `[pypi]`, `[rubygems]` and each `[[registry]]`: `name` and `protocol` stand only in the last, which the schema checks.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RawInstance {

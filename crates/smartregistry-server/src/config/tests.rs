@@ -53,6 +53,7 @@ fn nothing_at_all_is_the_documented_default() {
         ("npm", vec!["/npm"]),
         ("oci", vec!["/v2", "/oci"]),
         ("pypi", vec!["/simple", "/pypi"]),
+        ("rubygems", vec!["/rubygems"]),
     ];
     assert_eq!(places, expect);
 }
@@ -163,7 +164,9 @@ fn a_whole_configuration_comes_out_as_written() {
     assert_eq!(npm.max_tarball_bytes, 5 << 30);
     let Settings::Pypi(pypi) = &config.instances[4].settings else { panic!("pypi is the fifth") };
     assert_eq!(pypi.max_file_bytes, 5 << 30);
-    let Settings::Oci(oci) = &config.instances[6].settings else { panic!("oci is the last") };
+    let Settings::Rubygems(rubygems) = &config.instances[5].settings else { panic!("rubygems is the sixth") };
+    assert_eq!(rubygems.max_gem_bytes, 5 << 30);
+    let Settings::Oci(oci) = &config.instances[7].settings else { panic!("oci is the last") };
     assert_eq!((oci.token_ttl_seconds, oci.max_blob_bytes), (300, Some(5 << 30)));
     assert_eq!(config.auth.max_staleness, Duration::ZERO);
     assert_eq!(config.limits.body_timeout, Duration::from_secs(90));
@@ -183,6 +186,7 @@ fn a_whole_configuration_comes_out_as_written() {
             r#"maven maven "/maven" None None"#,
             r#"npm npm "/js" None Some("https://npm.example.com")"#,
             r#"pypi pypi "/python" None None"#,
+            r#"rubygems rubygems "/rubygems" None None"#,
             r#"npm-internal npm "/npm-internal" None None"#,
             r#"team oci "/v2" Some("team.example.com") None"#,
         ]
@@ -210,7 +214,7 @@ fn wrong_values_are_refused_with_their_key() {
     refused("[log]\nformat = 'xml'", "`log.format`");
     refused("[log]\nlevel = 'loud'", "`log.level`");
     refused("[tls]\ncert = 'x'", "tls");
-    let none = "cargo.enabled = false\ncomposer.enabled = false\nmaven.enabled = false\nnpm.enabled = false\noci.enabled = false\npypi.enabled = false";
+    let none = "cargo.enabled = false\ncomposer.enabled = false\nmaven.enabled = false\nnpm.enabled = false\noci.enabled = false\npypi.enabled = false\nrubygems.enabled = false";
     refused(none, "every registry is disabled");
     refused("[npm]\nbase_path = 'npm'", "`npm.base_path`");
     refused("[npm]\nbase_path = '/metrics'", "`npm.base_path`: /metrics is the server's own");
@@ -225,7 +229,7 @@ fn wrong_values_are_refused_with_their_key() {
     refused("[[registry]]\nname = 'npm'\nprotocol = 'npm'", "write the registry named npm as [npm]");
     refused("[[registry]]\nname = 'Big'\nprotocol = 'npm'", "`registry[0].name`");
     refused("[[registry]]\nname = 'x'\nprotocol = 'apt'", "`registry[0].protocol`");
-    refused("[[registry]]\nname = 'x'\nprotocol = 'rubygems'", "not supported in this version");
+    refused("[rubygems]\nyanked_days = 'many'", "`rubygems");
     refused("[[registry]]\nname = 'x'\nprotocol = 'oci'", "`registry[0].host`: is missing");
     let twice = "[[registry]]\nname = 'x'\nprotocol = 'npm'\n";
     refused(&twice.repeat(2), "`registry[1].name`: there is another registry named x");
@@ -290,6 +294,7 @@ fn every_field_of_the_protocols_settings_is_a_key() {
     check("npm", &fields_of::<smartregistry::npm::NpmConfig>());
     check("oci", &fields_of::<smartregistry::oci::OciConfig>());
     check("pypi", &fields_of::<smartregistry::pypi::PypiConfig>());
+    check("rubygems", &fields_of::<smartregistry::rubygems::RubygemsConfig>());
     check("oci.delete", &fields_of::<smartregistry::oci::DeleteConfig>());
     check("storage", &fields_of::<raw::RawStorage>());
     check("auth", &fields_of::<raw::RawAuth>());

@@ -89,6 +89,7 @@ fn targets(level: Level) -> Targets {
         "registry_npm",
         "registry_oci",
         "registry_pypi",
+        "registry_rubygems",
     ]
     .into_iter()
     .fold(Targets::new().with_default(others), |targets, name| targets.with_target(name, level))

@@ -68,6 +68,13 @@ fn pypi_only_answers_in_memory() {
 }
 
 #[test]
+fn rubygems_only_answers_in_memory() {
+    let expect = "Successfully registered gem: hello (1.0.0)\nGem was already pushed: hello (1.0.0)\n\
+                  its line in the index: 1.0.0 |checksum:\nSuccessfully deleted gem: hello (1.0.0)\n";
+    assert_eq!(printed("rubygems_only"), expect);
+}
+
+#[test]
 fn custom_auth_follows_organisations_audits_and_limits() {
     let text = printed("custom_auth");
     for line in [

@@ -11,6 +11,7 @@ fn a_registrys_settings_are_printed() {
         ("npm", "registry=http://127.0.0.1:3000/npm/"),
         ("oci", "docker login -u NAME --password-stdin 127.0.0.1:3000"),
         ("pypi", "http://__token__:TOKEN@127.0.0.1:3000/simple/"),
+        ("rubygems", "gem sources --add http://TOKEN:@127.0.0.1:3000/rubygems/"),
     ] {
         let text = place.run(&["setup", protocol]).ok();
         assert!(text.contains(wanted) && text.contains("TOKEN"), "{text}");

@@ -37,6 +37,7 @@
 //! group, an index for searches, the prefix of a plugin out of its JAR (it is taken from what the client uploads, or guessed from
 //! the artifact's name), and redirects to a bucket.
 
+mod administration;
 mod config;
 mod error;
 mod handler;

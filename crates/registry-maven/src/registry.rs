@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use registry_core::{
-    Instance, PackageRegistry, Request, Response, Services,
+    Actor, Instance, PackageRegistry, Request, Response, Services,
+    administration::{AdministrationError, PackageDetails, Yank},
     maintenance::{GcRun, VerifyRun},
     storage::StorageError,
 };
 use tokio::sync::Semaphore;
 
-use crate::{config::MavenConfig, handler, maintenance, store::Artifacts};
+use crate::{administration, config::MavenConfig, handler, maintenance, store::Artifacts};
 
 /// Large documents are rendered by so many threads at once.
 const RENDERERS: usize = 2;
@@ -77,6 +78,33 @@ impl PackageRegistry for MavenRegistry {
 
     async fn rebuild_catalog(&self) -> Result<(), StorageError> {
         maintenance::rebuild_catalog(self).await
+    }
+
+    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
+        administration::show(self, name).await
+    }
+
+    async fn yank_version(&self, _: &Actor, _: &str, _: &str, _: &Yank) -> Result<(), AdministrationError> {
+        let instead = "deploy a newer version, or delete this one";
+        Err(AdministrationError::not_offered(self.instance().protocol, "yank", instead))
+    }
+
+    async fn delete_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        administration::delete(self, actor, name, version).await
+    }
+
+    async fn forget_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        administration::forget(self, actor, name, version).await
     }
 
     fn client_settings(&self, base_url: &str) -> String {

@@ -10,11 +10,10 @@ use registry_core::{
     auth::{Action, AuthError},
     catalog::CatalogEntry,
     http::{ReadBodyError, drain_body, read_body},
-    storage::Versioned,
 };
 use tokio::sync::Mutex;
 
-use crate::{error::Error, names::ArtifactName, registry::MavenRegistry, store::artifact::Artifact};
+use crate::{error::Error, names::ArtifactName, registry::MavenRegistry};
 
 /// A request.
 #[derive(Debug)]
@@ -173,11 +172,5 @@ impl<'r> Call<'r> {
         {
             drain_body(body).await;
         }
-    }
-
-    /// Tells the catalog what became of an artifact.
-    pub(crate) fn tell_catalog(&self, name: &ArtifactName, artifact: Option<&Versioned<Artifact>>) {
-        let entry = artifact.and_then(|artifact| artifact.catalog_entry());
-        self.registry.services().catalog.changed(&self.registry.instance().name, &name.to_string(), entry);
     }
 }

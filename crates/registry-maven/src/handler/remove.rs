@@ -1,13 +1,12 @@
 //! Deleting files, versions and artifacts.
 
 use http::StatusCode;
-use registry_core::{Actor, Response, auth::Action, hooks::Operation, http::respond_empty};
+use registry_core::{Response, auth::Action, http::respond_empty};
 
 use super::call::Call;
 use crate::{
     error::Error,
     names::{Folder, VersionName},
-    store::changes::{self, Rules},
     wire::checksum::Algorithm,
 };
 
@@ -28,7 +27,7 @@ pub(crate) async fn file(call: &Call<'_>, version: &VersionName, file: &str) -> 
     {
         return Err(Error::MethodNotAllowed("GET, HEAD, PUT, POST, OPTIONS"));
     }
-    remove(call, &actor, version, Some(file)).await?;
+    call.registry.remove(&actor, version, Some(file)).await?;
     Ok(respond_empty(StatusCode::NO_CONTENT))
 }
 
@@ -48,7 +47,7 @@ pub(crate) async fn folder(call: &Call<'_>, folder: Folder<'_>) -> Result<Respon
             && artifacts.version(&version).await?.is_some()
         {
             open_for_deleting(call)?;
-            remove(call, &actor, &version, None).await?;
+            call.registry.remove(&actor, &version, None).await?;
             return Ok(respond_empty(StatusCode::NO_CONTENT));
         }
         if artifacts.artifact(name).await?.is_none() {
@@ -60,42 +59,6 @@ pub(crate) async fn folder(call: &Call<'_>, folder: Folder<'_>) -> Result<Respon
     let actor = call.allow(name, Action::Delete).await?;
     open_for_deleting(call)?;
     let document = artifacts.artifact(name).await?.ok_or_else(Error::no_file)?;
-    for version in document.versions.keys() {
-        let Some(version) = VersionName::new(name.clone(), version) else { continue };
-        match remove(call, &actor, &version, None).await {
-            // Somebody else was faster.
-            Ok(()) | Err(Error::NotFound(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
+    call.registry.remove_all(&actor, &document).await?;
     Ok(respond_empty(StatusCode::NO_CONTENT))
-}
-
-async fn remove(
-    call: &Call<'_>,
-    actor: &Actor,
-    version: &VersionName,
-    file: Option<&str>,
-) -> Result<(), Error> {
-    let artifacts = call.registry.artifacts();
-    let store = artifacts.store();
-    let key = artifacts.version_key(version);
-    let permit = store
-        .permit_with(|| {
-            let at = file.map_or_else(|| key.clone(), |file| artifacts.file_key(version, file));
-            store
-                .event(Operation::Delete, &at, actor)
-                .package(version.artifact().to_string())
-                .version(version.version())
-        })
-        .await?;
-    let (name, file, now) = (version.clone(), file.map(str::to_owned), call.now());
-    let rules = Rules::from(call.registry.config());
-    let ((), document) = store
-        .commit(&key, permit, move |draft| changes::remove(draft, &name, file.as_deref(), rules, now))
-        .await?;
-    if let Some(artifact) = artifacts.tell(version, document, now).await? {
-        call.tell_catalog(version.artifact(), Some(&artifact));
-    }
-    Ok(())
 }

@@ -220,7 +220,7 @@ async fn commit(
     let (added, document) = store.commit(&key, permit, move |draft| changes::add(draft, &new)).await?;
     // Also where the file was there already: the answer to an earlier upload may have been lost halfway.
     if let Some(artifact) = artifacts.tell(version, document, now).await? {
-        call.tell_catalog(version.artifact(), Some(&artifact));
+        call.registry.tell_catalog(version.artifact(), &artifact);
     }
     Ok(match added {
         Added::New => respond_empty(StatusCode::CREATED),

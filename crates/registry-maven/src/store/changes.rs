@@ -243,6 +243,16 @@ pub(crate) fn remove(
     Ok(())
 }
 
+/// Frees the names of deleted files. Their bytes go as others do.
+pub(crate) fn forget(draft: &mut Draft<Version>, now: DateTime<Utc>) {
+    let any = draft.get().is_some_and(|document| !document.deleted.is_empty());
+    if let Some(document) = draft.edit_if(any) {
+        for gone in std::mem::take(&mut document.deleted).into_values() {
+            document.replaced.extend(gone.data.map(|data| Replaced { at: now, data }));
+        }
+    }
+}
+
 /// Takes away the builds of a snapshot that need not stay. `true`: there were some.
 pub(crate) fn clean_up(
     draft: &mut Draft<Version>,

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use registry_core::{
     maintenance::PackageFolders,
-    storage::{Key, KeyBuilder, StorageError, Store, Versioned},
+    storage::{Key, KeyBuilder, StorageError, Store, Versioned, decode_segment},
 };
 
 use self::{artifact::Artifact, plugins::Plugins, version::Version};
@@ -101,6 +101,25 @@ impl Artifacts {
     ) -> Result<Option<Arc<Versioned<Version>>>, StorageError> {
         let document = self.store.read::<Version>(&self.version_key(version)).await?;
         Ok(document.filter(|document| !document.files.is_empty()))
+    }
+
+    /// A version, also one that has no files any more.
+    pub(crate) async fn any_version(
+        &self,
+        version: &VersionName,
+    ) -> Result<Option<Arc<Versioned<Version>>>, StorageError> {
+        self.store.read::<Version>(&self.version_key(version)).await
+    }
+
+    /// The folders below an artifact that can be those of versions. Lists the store: for an operator.
+    pub(crate) async fn version_folders(
+        &self,
+        name: &ArtifactName,
+    ) -> Result<Vec<VersionName>, StorageError> {
+        let folder = self.group(name.group()).segment(name.artifact()).build();
+        let children = self.store.children(&folder, None, usize::MAX).await?;
+        let folders = children.iter().filter_map(|child| decode_segment(child.strip_suffix('/')?));
+        Ok(folders.filter_map(|folder| VersionName::new(name.clone(), &folder)).collect())
     }
 
     /// An artifact that has versions.

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod administration;
+#[cfg(test)]
 mod app;
 #[cfg(test)]
 mod checksums;

@@ -122,7 +122,7 @@ impl Error {
     fn text(&self) -> String {
         match self {
             Self::Auth(AuthError::Missing) => {
-                "authentication is required: put a token into settings.xml as the password of this server"
+                "authentication is required: send a token as the password (Maven: of the server in settings.xml)"
                     .to_owned()
             }
             Self::Auth(error) => error.client_text(),

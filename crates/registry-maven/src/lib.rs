@@ -31,13 +31,13 @@
 //! ```
 //!
 //! Where things are: `handler` has a line for each route and a file for each action; `names` and `version` are parsed types;
-//! `wire` parses and renders without I/O; `store` has the documents, their keys and every change to them.
+//! `wire` parses and renders without I/O; `archive` looks into the JARs of plugins; `store` has the documents, their keys and every change to them.
 //!
 //! What it does not do yet: pull through from another repository (what is not here does not exist), several repositories as one
-//! group, an index for searches, the prefix of a plugin out of its JAR (it is taken from what the client uploads, or guessed from
-//! the artifact's name), and redirects to a bucket.
+//! group, an index for searches, and redirects to a bucket.
 
 mod administration;
+mod archive;
 mod config;
 mod error;
 mod handler;

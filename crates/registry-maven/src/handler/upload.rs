@@ -11,16 +11,18 @@ use registry_core::{
     auth::Action,
     hooks::Operation,
     http::respond_empty,
-    storage::{ArtifactSpec, Draft, PendingArtifact, WantedDigests},
+    storage::{ArtifactReader, ArtifactSpec, Draft, PendingArtifact, Versioned, WantedDigests},
 };
 
 use super::{call::Call, files::content_type, metadata::MAX_CHECKSUM};
 use crate::{
+    archive,
     config::{VersionPolicy, WritePolicy},
     error::Error,
     names::{FileKind, VersionName},
     store::{
         changes::{self, Added, NewFile, Rules},
+        plugins::Plugin,
         version::{File, Version},
     },
     wire::{
@@ -218,14 +220,49 @@ async fn commit(
         NewFile { version: version.clone(), name: file.to_owned(), file: Arc::new(record), project, rules };
     let key = artifacts.version_key(version);
     let (added, document) = store.commit(&key, permit, move |draft| changes::add(draft, &new)).await?;
+    let described = document.clone();
     // Also where the file was there already: the answer to an earlier upload may have been lost halfway.
     if let Some(artifact) = artifacts.tell(version, document, now).await? {
         call.registry.tell_catalog(version.artifact(), &artifact);
+    }
+    if added != Added::Same {
+        describe_plugin(call, version, file, described.as_deref()).await?;
     }
     Ok(match added {
         Added::New => respond_empty(StatusCode::CREATED),
         Added::Replaced | Added::Same => respond_empty(StatusCode::OK),
     })
+}
+
+/// Takes the prefix of a plugin's goals out of its JAR, once both the JAR and the POM that says that it is a plugin are there.
+async fn describe_plugin(
+    call: &Call<'_>,
+    version: &VersionName,
+    file: &str,
+    document: Option<&Versioned<Version>>,
+) -> Result<(), Error> {
+    let Some(document) = document else { return Ok(()) };
+    let main = |name: &str, wanted: &str| {
+        let kind = FileKind::of(version, name);
+        matches!(kind, FileKind::Artifact { classifier: None, extension, .. } if extension == wanted)
+    };
+    if !document.project.as_ref().is_some_and(Project::is_plugin) || !(main(file, "jar") || main(file, "pom"))
+    {
+        return Ok(());
+    }
+    // Of a snapshot the newest one.
+    let jar = document.files.iter().filter(|(name, _)| main(name, "jar"));
+    let Some((_, jar)) = jar.max_by_key(|(_, jar)| jar.uploaded) else { return Ok(()) };
+    let artifacts = call.registry.artifacts();
+    let look = |reader: &mut ArtifactReader| archive::describe_plugin(reader);
+    let Some(found) = artifacts.store().inspect(std::slice::from_ref(&jar.data), look).await? else {
+        return Ok(());
+    };
+    let id = version.artifact().artifact().to_owned();
+    let name = if found.name.is_empty() { id.clone() } else { found.name };
+    let plugin = Plugin { name, prefix: found.prefix };
+    artifacts.set_plugins(version.artifact().group(), vec![(id, plugin)], false, call.now()).await?;
+    Ok(())
 }
 
 /// A checksum beside a file: compared with the file's, or kept until the file comes.

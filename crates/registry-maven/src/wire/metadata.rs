@@ -59,6 +59,28 @@ impl Uploaded {
     }
 }
 
+/// What a plugin's JAR says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Descriptor {
+    /// What its goals begin with.
+    pub(crate) prefix: String,
+    /// The name for people, which may be empty.
+    pub(crate) name: String,
+}
+
+impl Descriptor {
+    /// Reads a plugin's description. `None` where it has no usable prefix.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, XmlError> {
+        let (mut prefix, mut name) = (String::new(), String::new());
+        walk(bytes, "plugin", |path, text| match path {
+            ["plugin", "goalPrefix"] => text.clone_into(&mut prefix),
+            ["plugin", "name"] => name = text.chars().take(MAX_NAME).collect(),
+            _ => {}
+        })?;
+        Ok(is_prefix(&prefix).then_some(Self { prefix, name }))
+    }
+}
+
 /// Whether a text can be the prefix of goals.
 fn is_prefix(text: &str) -> bool {
     (1..=MAX_PREFIX).contains(&text.len())
@@ -336,6 +358,15 @@ mod tests {
     }
 
     #[test]
+    fn a_plugin_s_description_has_its_prefix() {
+        let text = "<plugin><name>A &amp; B</name><goalPrefix>hi</goalPrefix><mojos><mojo><goalPrefix>no</goalPrefix></mojo></mojos></plugin>";
+        let found = Descriptor::parse(text.as_bytes()).unwrap();
+        assert_eq!(found, Some(Descriptor { prefix: "hi".into(), name: "A & B".into() }));
+        assert_eq!(Descriptor::parse(b"<plugin><goalPrefix>a b</goalPrefix></plugin>").unwrap(), None);
+        assert!(Descriptor::parse(b"<project/>").is_err());
+    }
+
+    #[test]
     fn what_is_no_metadata_is_refused() {
         for bad in ["", "<project/>", "<metadata>", "<!DOCTYPE metadata><metadata/>"] {
             assert!(Uploaded::parse(bad.as_bytes()).is_err(), "{bad}");
@@ -362,6 +393,7 @@ mod tests {
         #[test]
         fn no_document_panics(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
             let _ = Uploaded::parse(&bytes);
+            let _ = Descriptor::parse(&bytes);
         }
 
         #[test]

@@ -15,6 +15,7 @@ use crate::access_log::Expected;
 const SUITES: &[(&str, &str)] = &[
     ("cargo", include_str!("../../suites/cargo.toml")),
     ("composer", include_str!("../../suites/composer.toml")),
+    ("maven", include_str!("../../suites/maven.toml")),
     ("npm", include_str!("../../suites/npm.toml")),
     ("oci", include_str!("../../suites/oci.toml")),
     ("pypi", include_str!("../../suites/pypi.toml")),

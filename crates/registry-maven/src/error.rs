@@ -1,11 +1,13 @@
 //! Everything that can be answered instead of what was asked, and how Maven and its kin expect it.
 
-use http::{HeaderValue, StatusCode, header, request::Parts};
+use http::{HeaderValue, StatusCode, request::Parts};
 use registry_core::{
     Response,
     auth::AuthError,
     hooks::Denied,
-    http::{ReadBodyError, ReasonPhrase, basic_challenge, negotiate, respond_text, respond_with},
+    http::{
+        ReadBodyError, ReasonPhrase, RefusalHeaders, basic_challenge, negotiate, respond_text, respond_with,
+    },
     storage::{StorageError, UpdateError},
 };
 use serde_json::json;
@@ -149,24 +151,18 @@ impl Error {
             respond_text(status, format!("{text}\n"))
         };
         response.extensions_mut().insert(ReasonPhrase::new(&text));
-        let headers = response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        match self {
-            _ if status == StatusCode::UNAUTHORIZED => {
-                headers.insert(header::WWW_AUTHENTICATE, basic_challenge(realm));
-            }
-            Self::Auth(AuthError::TooManyAttempts(wait)) => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
-            }
-            Self::MethodNotAllowed(allow) => {
-                headers.insert(header::ALLOW, HeaderValue::from_static(allow));
-            }
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
-            }
-            _ => {}
-        }
+        let headers = RefusalHeaders {
+            allow: match self {
+                Self::MethodNotAllowed(allow) => Some(allow),
+                _ => None,
+            },
+            challenge: Some(basic_challenge(realm)),
+            wait: match self {
+                Self::Auth(error) => error.wait(),
+                _ => None,
+            },
+        };
+        headers.put_on(&mut response);
         response
     }
 }

@@ -1,6 +1,6 @@
 //! Who may do what.
 
-use crate::app::{Setup, checksums, pom};
+use crate::app::{Client as _, Configured as _, Setup, checksums, pom};
 
 const JAR: &str = "/com/acme/lib/1.0/lib-1.0.jar";
 

@@ -5,7 +5,7 @@ use registry_core::{
     administration::{AdministrationError, VersionState, Yank},
 };
 
-use crate::app::{App, Setup};
+use crate::app::{App, Client as _, Configured as _, Setup};
 
 const NAME: &str = "com.acme:lib";
 

@@ -1,6 +1,6 @@
 //! Checksums: served of everything, compared with what clients send.
 
-use crate::app::{Setup, checksums};
+use crate::app::{Client as _, Setup, checksums};
 
 const JAR: &str = "/com/acme/lib/1.0/lib-1.0.jar";
 

@@ -1,6 +1,6 @@
 //! What clients other than Maven send, as it was seen on the wire.
 
-use crate::app::{App, Setup, checksums, pom};
+use crate::app::{App, Client as _, Document as _, Setup, checksums, pom};
 
 /// A file with checksums beside it.
 async fn put_with(app: &App, path: &str, text: &str, extensions: &[&str]) {

@@ -1,16 +1,13 @@
 //! What a deployment asks of the store.
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use registry_core::storage::{Storage, StorageOptions};
 
-use crate::app::{App, Setup};
+use crate::app::{App, Client as _, Setup};
 
 fn counted() -> (App, PrometheusHandle) {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
-    let mut setup = Setup::new();
-    setup.storage = metrics::with_local_recorder(&recorder, || Storage::memory(StorageOptions::default()));
-    (setup.build(), handle)
+    (metrics::with_local_recorder(&recorder, || Setup::new().build()), handle)
 }
 
 /// So many operations of these kinds so far.

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use registry_core::Body;
 use registry_maven::{VersionPolicy, WritePolicy};
 
-use crate::app::{Setup, checksums, pom};
+use crate::app::{Client as _, Configured as _, Document as _, Setup, checksums, pom};
 
 const POM: &str = "/com/acme/lib/1.0/lib-1.0.pom";
 const JAR: &str = "/com/acme/lib/1.0/lib-1.0.jar";

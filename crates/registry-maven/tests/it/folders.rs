@@ -1,6 +1,6 @@
 //! Folders as pages, and prefixes.
 
-use crate::app::{Setup, checksums, pom};
+use crate::app::{Client as _, Configured as _, Setup, checksums, pom};
 
 fn links(page: &str) -> Vec<&str> {
     page.split("<a href=\"").skip(1).map(|piece| piece.split('"').next().unwrap()).collect()

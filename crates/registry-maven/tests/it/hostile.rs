@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::app::{Setup, pom};
+use crate::app::{Client as _, Document as _, Setup, pom};
 
 #[tokio::test]
 async fn checklist_26_paths_that_lead_elsewhere_store_nothing() {

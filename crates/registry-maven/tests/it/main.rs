@@ -26,6 +26,8 @@ mod maintenance;
 #[cfg(test)]
 mod metadata;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod plugins;
 #[cfg(test)]
 mod read;

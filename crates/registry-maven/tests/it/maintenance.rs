@@ -2,31 +2,14 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use registry_core::{
-    PackageRegistry as _,
-    catalog::Catalog,
-    maintenance::{GcRun, VerifyRun},
-    storage::ArtifactSpec,
-};
+use chrono::Utc;
+use registry_core::{PackageRegistry as _, catalog::Catalog, storage::ArtifactSpec};
 use registry_maven::{MavenConfig, MavenRegistry};
 
-use crate::app::{App, Setup, pom};
+use crate::app::{Client as _, Configured as _, Setup, pom};
 
 const JAR: &str = "/com/acme/lib/1.0/lib-1.0.jar";
 const DAY: Duration = Duration::from_hours(24);
-
-async fn collect(app: &App, now: DateTime<Utc>, grace: Duration) -> u64 {
-    let run = GcRun::new(now, grace, false);
-    app.registry.collect_garbage(&run).await.unwrap();
-    run.report.removed_count().0
-}
-
-async fn faults(app: &App) -> Vec<String> {
-    let run = VerifyRun::default();
-    app.registry.verify(&run).await.unwrap();
-    run.report.faults()
-}
 
 #[tokio::test]
 async fn what_was_deleted_or_replaced_goes_after_the_grace() {
@@ -37,10 +20,10 @@ async fn what_was_deleted_or_replaced_goes_after_the_grace() {
     app.put(literal, "two").await.expect(200);
     app.delete(JAR).await.expect(204);
     let now = app.services.clock.now();
-    assert!(faults(&app).await.is_empty());
-    assert_eq!(collect(&app, now + Duration::from_hours(1), DAY).await, 0);
-    assert_eq!(collect(&app, now + DAY, DAY).await, 2);
-    assert!(faults(&app).await.is_empty());
+    assert!(app.faults().await.is_empty());
+    assert_eq!(app.collect(now + Duration::from_hours(1), DAY, false).await, 0);
+    assert_eq!(app.collect(now + DAY, DAY, false).await, 2);
+    assert!(app.faults().await.is_empty());
     app.get("/com/acme/lib/1.0/lib-1.0.pom").await.expect(200);
     assert_eq!(app.get(literal).await.text(), "two");
     // The name is still kept for its bytes.
@@ -57,8 +40,12 @@ async fn bytes_without_a_document_are_invisible_and_collected() {
     let _left = store.write_artifact_bytes(&key, "jar".into(), ArtifactSpec::default()).await.unwrap().keep();
     app.get(JAR).await.expect(404);
     app.put(JAR, "other").await.expect(201);
-    assert_eq!(collect(&app, Utc::now(), Duration::ZERO).await, 0, "it may belong to an upload under way");
-    assert_eq!(collect(&app, Utc::now() + Duration::from_secs(3700), Duration::ZERO).await, 1);
+    assert_eq!(
+        app.collect(Utc::now(), Duration::ZERO, false).await,
+        0,
+        "it may belong to an upload under way"
+    );
+    assert_eq!(app.collect(Utc::now() + Duration::from_secs(3700), Duration::ZERO, false).await, 1);
     assert_eq!(app.get(JAR).await.text(), "other");
 }
 
@@ -70,14 +57,13 @@ async fn checklist_41_old_builds_go_with_the_garbage_too() {
         app.put(&path, format!("build {number}")).await.expect(201);
     }
     let now = app.services.clock.now() + 8 * DAY;
-    let dry = GcRun::new(now, DAY, true);
-    app.registry.collect_garbage(&dry).await.unwrap();
+    app.collect(now, DAY, true).await;
     app.get("/com/acme/lib/1-SNAPSHOT/lib-1-20260101.000000-1.jar").await.expect(200);
-    collect(&app, now, DAY).await;
+    app.collect(now, DAY, false).await;
     app.get("/com/acme/lib/1-SNAPSHOT/lib-1-20260101.000000-1.jar").await.expect(404);
     app.get("/com/acme/lib/1-SNAPSHOT/lib-1-20260102.000000-2.jar").await.expect(200);
-    assert_eq!(collect(&app, now + DAY, DAY).await, 1);
-    assert!(faults(&app).await.is_empty());
+    assert_eq!(app.collect(now + DAY, DAY, false).await, 1);
+    assert!(app.faults().await.is_empty());
 }
 
 #[tokio::test]
@@ -85,7 +71,7 @@ async fn missing_bytes_and_wrong_lists_are_reported() {
     let app = Setup::new().build();
     app.release("com.acme", "lib", "1.0").await;
     app.release("com.acme", "other", "1.0").await;
-    assert!(faults(&app).await.is_empty());
+    assert!(app.faults().await.is_empty());
     let store = app.services.storage.store(&app.instance);
     for entry in store.list(&store.key().build()).await.unwrap() {
         let key = entry.key.as_str();
@@ -93,7 +79,7 @@ async fn missing_bytes_and_wrong_lists_are_reported() {
             store.remove(&entry.key).await.unwrap();
         }
     }
-    let faults = faults(&app).await;
+    let faults = app.faults().await;
     assert_eq!(faults.len(), 2, "{faults:?}");
     assert!(faults.iter().any(|fault| fault.contains("lists the version 1.0, which has no files")));
     app.get(JAR).await.expect(500);

@@ -2,7 +2,7 @@
 
 use registry_maven::LatestPolicy;
 
-use crate::app::{Setup, checksums, pom};
+use crate::app::{Client as _, Configured as _, Document as _, Setup, checksums, pom};
 
 const METADATA: &str = "/com/acme/lib/maven-metadata.xml";
 

@@ -1,6 +1,8 @@
 //! Plugins and the prefixes of their goals.
 
-use crate::app::{App, Setup, checksums, pom};
+use registry_core::testing::archives::zip;
+
+use crate::app::{App, Client as _, Document as _, Setup, checksums, pom};
 
 async fn plugin(app: &App, group: &str, artifact: &str) {
     let folder = format!("/{}/{artifact}/1.0/{artifact}-1.0", group.replace('.', "/"));
@@ -45,47 +47,11 @@ async fn checklist_34_a_group_tells_its_plugins() {
     assert_eq!(app.get("/com/acme/maven-metadata.xml").await.all("prefix"), ["dm", "other"]);
 }
 
-/// A zip with one stored file.
-fn zip(name: &str, text: &str) -> Vec<u8> {
-    let (name, bytes) = (name.as_bytes(), text.as_bytes());
-    let size = u32::try_from(bytes.len()).unwrap();
-    let common = |out: &mut Vec<u8>| {
-        out.extend([20, 0, 0, 0, 0, 0, 0, 0, 0x21, 0]);
-        for number in [crc32(bytes), size, size] {
-            out.extend(number.to_le_bytes());
-        }
-        out.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
-        out.extend([0, 0]);
-    };
-    let mut out = b"PK\x03\x04".to_vec();
-    common(&mut out);
-    out.extend(name);
-    out.extend(bytes);
-    let directory = u32::try_from(out.len()).unwrap();
-    out.extend(b"PK\x01\x02\x14\x00");
-    common(&mut out);
-    // No comment, one volume, no attributes, and the entry at the beginning.
-    out.extend([0; 14]);
-    out.extend(name);
-    let length = u32::try_from(out.len()).unwrap() - directory;
-    out.extend(b"PK\x05\x06\0\0\0\0\x01\0\x01\0");
-    out.extend(length.to_le_bytes());
-    out.extend(directory.to_le_bytes());
-    out.extend([0, 0]);
-    out
-}
-
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 * (crc & 1)))
-    })
-}
-
 #[tokio::test]
 async fn the_prefix_is_read_out_of_the_jar_whichever_comes_first() {
     let app = Setup::new().build();
     let description = "<plugin><name>Hello</name><goalPrefix>hi</goalPrefix></plugin>";
-    let jar = zip("META-INF/maven/plugin.xml", description);
+    let jar = zip(&[("META-INF/maven/plugin.xml", description.as_bytes())]);
     for (artifact, jar_first) in [("one-maven-plugin", true), ("two-maven-plugin", false)] {
         let path = format!("/com/acme/{artifact}/1.0/{artifact}-1.0");
         if jar_first {
@@ -101,7 +67,7 @@ async fn the_prefix_is_read_out_of_the_jar_whichever_comes_first() {
         ("bad-maven-plugin", b"no zip".to_vec()),
         (
             "odd-maven-plugin",
-            zip("META-INF/maven/plugin.xml", "<plugin><goalPrefix>a&lt;b</goalPrefix></plugin>"),
+            zip(&[("META-INF/maven/plugin.xml", b"<plugin><goalPrefix>a&lt;b</goalPrefix></plugin>")]),
         ),
     ] {
         plugin(&app, "com.acme", artifact).await;

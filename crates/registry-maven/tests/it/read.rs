@@ -1,6 +1,6 @@
 //! Reading files.
 
-use crate::app::Setup;
+use crate::app::{Client as _, Setup};
 
 const JAR: &str = "/com/acme/lib/1.0/lib-1.0.jar";
 

@@ -1,6 +1,6 @@
 //! Deleting.
 
-use crate::app::{Setup, checksums};
+use crate::app::{Client as _, Configured as _, Document as _, Setup, checksums};
 
 const JAR: &str = "/com/acme/lib/1.0/lib-1.0.jar";
 const METADATA: &str = "/com/acme/lib/maven-metadata.xml";

@@ -1,6 +1,6 @@
 //! Snapshots: builds with times and numbers.
 
-use crate::app::{App, Setup, checksums};
+use crate::app::{App, Client as _, Configured as _, Document as _, Setup, checksums};
 
 const FOLDER: &str = "/com/acme/lib/1.0-SNAPSHOT";
 

@@ -19,6 +19,7 @@ const SUITES: &[(&str, &str)] = &[
     ("npm", include_str!("../../suites/npm.toml")),
     ("oci", include_str!("../../suites/oci.toml")),
     ("pypi", include_str!("../../suites/pypi.toml")),
+    ("rubygems", include_str!("../../suites/rubygems.toml")),
 ];
 
 /// Other steps for the OCI clients, where blobs are redirected to a bucket.

@@ -125,7 +125,7 @@ impl Client for App {
         let config = RubygemsConfig::default();
         let registry = RubygemsRegistry::new(self.instance.clone(), self.services.clone(), config);
         let (services, instance) = (self.services.clone(), self.instance.clone());
-        Self { registry, services, instance, clock: Arc::clone(&self.clock) }
+        Self { registry, services, instance, clock: Arc::clone(&self.clock), prefix: self.prefix }
     }
 }
 

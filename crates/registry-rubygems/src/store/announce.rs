@@ -405,3 +405,112 @@ async fn wait(attempt: u32) {
     let [a, b, ..] = *uuid::Uuid::new_v4().as_bytes();
     tokio::time::sleep(most.mul_f64(f64::from(u16::from_le_bytes([a, b])) / f64::from(u16::MAX))).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::try_join_all;
+    use registry_core::{
+        Instance, Protocol,
+        clock::SystemClock,
+        maintenance::GcRun,
+        storage::{Storage, StorageOptions, UnknownFields},
+    };
+
+    use super::*;
+    use crate::{
+        store::{changes, gem::Release},
+        wire::spec::tests::{demo, now},
+    };
+
+    /// A server whose log is written anew when it has grown by so much.
+    fn server(storage: &Storage, log_bytes: u64) -> (Store, Announcer) {
+        let instance = Instance::new(Protocol::Rubygems.into(), Protocol::Rubygems, Vec::new());
+        let store = storage.store(&instance);
+        (store.clone(), Announcer::new(store, Arc::new(SystemClock), log_bytes))
+    }
+
+    /// Adds a version to a gem's document and announces it.
+    async fn push(
+        (store, announcer): &(Store, Announcer),
+        name: &str,
+        version: &str,
+    ) -> Result<(), StorageError> {
+        let mut spec = demo();
+        (spec.name, spec.version) = (name.parse().unwrap(), version.parse().unwrap());
+        let name = spec.name.clone();
+        let release = Release {
+            spec,
+            created: now(),
+            pusher: "alice".to_owned(),
+            sha256: "0".repeat(64),
+            data: None,
+            yanked: None,
+            unknown: UnknownFields::default(),
+        };
+        let change = move |draft: &mut Draft<Gem>| changes::add(draft, &release, usize::MAX);
+        store.update(&key(store, &name), change).await.unwrap();
+        announcer.announce(&name).await
+    }
+
+    /// The lines of the log, if it says what the documents say.
+    async fn lines((store, announcer): &(Store, Announcer)) -> Vec<String> {
+        let snapshot = announcer.snapshot().await.unwrap();
+        for key in folders(store).documents().await.unwrap() {
+            let gem = store.read::<Gem>(&key).await.unwrap().unwrap();
+            assert_eq!(Announcer::lacks(&snapshot, &gem), None);
+        }
+        let text = announcer.text(&snapshot.log).await.unwrap();
+        let digests = snapshot.log.content_digests(&announcer.key()).unwrap();
+        assert_eq!(digests, crate::store::digests::ContentDigests::of(text.as_bytes()));
+        text.lines().skip(2).map(str::to_owned).collect()
+    }
+
+    #[tokio::test]
+    async fn checklist_57_a_log_that_has_grown_is_written_anew_and_loses_nothing() {
+        let storage = Storage::memory(StorageOptions::default());
+        let servers = [server(&storage, 2_000), server(&storage, 2_000)];
+        let mut epochs = std::collections::HashSet::new();
+        for n in 0..300 {
+            let server = &servers[n % 2];
+            push(server, &format!("gem{}", n % 5), &format!("1.{n}")).await.unwrap();
+            epochs.insert(server.1.log().await.unwrap().epoch.clone());
+        }
+        assert!((3..=12).contains(&epochs.len()), "{}", epochs.len());
+        let all = lines(&servers[0]).await;
+        assert_eq!(all, lines(&servers[1]).await);
+        assert!(all.len() < 250, "{}", all.len());
+        for n in 0..300 {
+            let version = format!("1.{n}");
+            let found = all.iter().filter(|line| {
+                let mut parts = line.split(' ');
+                parts.next() == Some(&format!("gem{}", n % 5))
+                    && parts.next().is_some_and(|slugs| slugs.split(',').any(|slug| slug == version))
+            });
+            assert_eq!(found.count(), 1, "{version}");
+        }
+        // Segments that were replaced go after their grace, and those that are named stay.
+        let later = Utc::now() + Duration::from_hours(48);
+        let run = GcRun::new(later, Duration::from_hours(24), false);
+        servers[0].1.collect_garbage(&run).await.unwrap();
+        assert_eq!(lines(&server(&storage, 2_000)).await, all);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn appends_of_several_servers_share_one_log() {
+        let storage = Storage::memory(StorageOptions::default());
+        let servers: Vec<_> = (0..3).map(|_| Arc::new(server(&storage, 3_000))).collect();
+        let pushes = (0..120).map(|n| {
+            let server = Arc::clone(&servers[n % 3]);
+            tokio::spawn(async move { push(&server, &format!("gem{}", n % 7), &format!("1.{n}")).await })
+        });
+        for pushed in try_join_all(pushes).await.unwrap() {
+            pushed.unwrap();
+        }
+        let all = lines(&servers[0]).await;
+        for server in &servers {
+            assert_eq!(lines(server).await, all);
+        }
+        let versions: usize = all.iter().map(|line| line.split(' ').nth(1).unwrap().split(',').count()).sum();
+        assert!(versions >= 120, "{versions}");
+    }
+}

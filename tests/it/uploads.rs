@@ -181,4 +181,5 @@ uploads! {
     composer: Ecosystem::Composer;
     maven: Ecosystem::Maven;
     pypi: Ecosystem::PyPi;
+    rubygems: Ecosystem::RubyGems;
 }

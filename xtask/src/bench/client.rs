@@ -77,6 +77,16 @@ impl Answer {
         })
     }
 
+    /// Whether the server closes the connection after it.
+    fn closes(&self) -> bool {
+        let said = self.header("connection").unwrap_or_default();
+        if self.head.starts_with("HTTP/1.0") {
+            !said.eq_ignore_ascii_case("keep-alive")
+        } else {
+            said.eq_ignore_ascii_case("close")
+        }
+    }
+
     /// An error unless the status is this one.
     pub(crate) fn expect(self, status: u16) -> Result<Self> {
         if self.status != status {
@@ -87,10 +97,13 @@ impl Answer {
     }
 }
 
-/// One connection that stays open.
+/// One connection that stays open, or is opened anew where the server closes it after each answer.
 #[derive(Debug)]
 pub(crate) struct Connection {
+    addr: SocketAddr,
     stream: TcpStream,
+    /// Whether the last answer was the last one on this connection.
+    over: bool,
     buffer: Box<[u8]>,
     /// What of the buffer was received and is not used up.
     filled: Range<usize>,
@@ -98,10 +111,15 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) async fn open(addr: SocketAddr) -> Result<Self> {
+        let stream = Self::dial(addr).await?;
+        Ok(Self { addr, stream, over: false, buffer: vec![0; BUFFER].into(), filled: 0..0 })
+    }
+
+    async fn dial(addr: SocketAddr) -> Result<TcpStream> {
         let stream =
             TcpStream::connect(addr).await.with_context(|| format!("could not connect to {addr}"))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: vec![0; BUFFER].into(), filled: 0..0 })
+        Ok(stream)
     }
 
     /// Sends a request and reads the answer; its body is thrown away.
@@ -117,6 +135,10 @@ impl Connection {
     }
 
     async fn send(&mut self, request: &Request) -> Result<()> {
+        if self.over {
+            self.stream = Self::dial(self.addr).await?;
+            self.filled = 0..0;
+        }
         match &request.body {
             Content::Bytes(bytes) if bytes.is_empty() => self.stream.write_all(&request.head).await?,
             Content::Bytes(bytes) => {
@@ -151,6 +173,7 @@ impl Connection {
             .and_then(|digits| digits.parse().ok())
             .ok_or_else(|| anyhow!("no status in `{head}`"))?;
         let mut answer = Answer { status, head, ..Answer::default() };
+        self.over = answer.closes();
         if no_body || status == 204 || status == 304 {
             return Ok(answer);
         }
@@ -276,6 +299,15 @@ mod tests {
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello";
         let mut connection = Connection::open(serving(answer, 1000).await).await.unwrap();
         assert!(connection.exchange(&Request::new("GET", "/x", &[])).await.is_err());
+    }
+
+    #[test]
+    fn an_old_server_closes_unless_it_says_otherwise() {
+        let answer = |head: &str| Answer { head: head.to_owned(), ..Answer::default() };
+        assert!(answer("HTTP/1.0 200 OK\r\n").closes());
+        assert!(!answer("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n").closes());
+        assert!(answer("HTTP/1.1 200 OK\r\nconnection: close\r\n").closes());
+        assert!(!answer("HTTP/1.1 200 OK\r\n").closes());
     }
 
     #[test]

@@ -36,7 +36,8 @@ fn cases() -> Vec<Case> {
         by_rate: false,
     };
     let python = |name, path: &str, accept, conditional: bool| Case {
-        peer: (accept == HTML && !conditional).then_some(Kind::Pypiserver),
+        // It reads its folder anew for a list, which 2,000 projects make too long to wait for.
+        peer: (accept == HTML && path != "/simple/").then_some(Kind::Pypiserver),
         ..get(name, path, accept, conditional)
     };
     let krate = "/cargo/me/as/measured-300";
@@ -94,7 +95,7 @@ async fn fill(server: &Server, ecosystem: Ecosystem) -> Result<()> {
         uploads::upload(connection, server, &steps).await
     })
     .await?;
-    if ecosystem == Ecosystem::PyPi {
+    if ecosystem == Ecosystem::PyPi && server.kind == Kind::Ours {
         load::run(server, 8, Until::Count(PROJECTS - 1), async |connection: &mut Connection, at| {
             let steps = uploads::release(ecosystem, &format!("measured-project-{at}"), "1.0.0", 256)?;
             uploads::upload(connection, server, &steps).await

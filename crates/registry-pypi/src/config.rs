@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::attestation::AttestationRoots;
+
 /// The settings of a Python package index. The default serves every client without any of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -23,6 +25,10 @@ pub struct PypiConfig {
     pub direct_references: bool,
     /// Whether a client that accepts none of the index's forms gets HTML instead of 406.
     pub lenient_accept: bool,
+    /// What attestations (PEP 740) must lead to: each that an upload brings is verified. Without it they are ignored. It is no key of
+    /// the serialized form: who reads that reads the certificates, too.
+    #[serde(skip)]
+    pub attestation_roots: Option<AttestationRoots>,
 }
 
 impl Default for PypiConfig {
@@ -36,6 +42,7 @@ impl Default for PypiConfig {
             local_versions: true,
             direct_references: true,
             lenient_accept: false,
+            attestation_roots: None,
         }
     }
 }

@@ -15,6 +15,7 @@ use registry_core::{
 use serde_json::json;
 
 use crate::{
+    attestation::AttestationError,
     names::{FileNameError, ProjectNameError},
     version::VersionError,
     wire::metadata::MetadataError,
@@ -24,6 +25,8 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum Error {
+    #[error(transparent)]
+    Attestation(#[from] AttestationError),
     #[error(transparent)]
     Auth(#[from] AuthError),
     /// A sentence about what is wrong with the request.
@@ -51,10 +54,9 @@ pub(crate) enum Error {
     Metadata(#[from] MetadataError),
     #[error("this path takes {0}")]
     MethodNotAllowed(&'static str),
-    #[error(
-        "this page comes as application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html and text/html"
-    )]
-    NotAcceptable,
+    /// The types that there are.
+    #[error("this page comes as {0}")]
+    NotAcceptable(&'static str),
     /// What was not found, as a sentence.
     #[error("{0}")]
     NotFound(String),
@@ -109,7 +111,8 @@ impl Error {
         match self {
             Self::Auth(error) => error.status(),
             Self::Storage(error) => error.status(),
-            Self::BadRequest(_)
+            Self::Attestation(_)
+            | Self::BadRequest(_)
             | Self::Burned
             | Self::FileExists(_)
             | Self::FileName(_)
@@ -129,7 +132,7 @@ impl Error {
             Self::Gone(_) => StatusCode::GONE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
         }
     }

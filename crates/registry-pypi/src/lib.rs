@@ -29,13 +29,14 @@
 //! ```
 //!
 //! Where things are: `handler` has a line for each route and a file for each action; `names` and `version` are parsed types;
-//! `wire` parses and renders without I/O; `archive` looks into files; `store` has the documents, their keys and every change to them.
+//! `wire` parses and renders without I/O; `archive` looks into files; `attestation` verifies what is signed; `store` has the documents, their keys and every change to them.
 //!
-//! What is not here yet: pulling through from another index (a project that is not here does not exist), attestations (a form's are
-//! ignored), trusted publishing, and a search (pip's is answered with an explanation).
+//! What is not here yet: pulling through from another index (a project that is not here does not exist), the transparency logs
+//! of attestations (their entries are stored and served, not verified), trusted publishing, and a search (pip's is answered with an explanation).
 
 mod administration;
 mod archive;
+mod attestation;
 mod config;
 mod error;
 mod handler;
@@ -46,5 +47,6 @@ mod store;
 mod version;
 mod wire;
 
+pub use attestation::{AttestationRoots, AttestationRootsError};
 pub use config::PypiConfig;
 pub use registry::PypiRegistry;

@@ -49,7 +49,7 @@ async fn verify_file(projects: &Projects, run: &VerifyRun, file: &File) -> Resul
     {
         run.report.fault(format!("{what}: its MD5 or BLAKE2b-256 is not what its project's document says"));
     }
-    for data in [&file.metadata].into_iter().chain(&file.signature) {
+    for data in [&file.metadata].into_iter().chain(&file.signature).chain(&file.provenance) {
         run.check_data(projects.store(), data.key.as_str(), data, WantedDigests::default()).await?;
     }
     Ok(())

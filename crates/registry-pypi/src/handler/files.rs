@@ -1,13 +1,13 @@
-//! Files, their metadata and their signatures.
+//! Files, their metadata, their signatures and their provenance.
 
 use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue, header};
 use registry_core::{
-    Response,
+    Actor, Response,
     auth::Action,
     hooks::Operation,
-    http::{ArtifactResponse, respond_artifact},
+    http::{ArtifactResponse, negotiate, respond_artifact},
     storage::DataRef,
 };
 
@@ -15,15 +15,29 @@ use super::call::Call;
 use crate::{
     error::Error,
     names::ProjectName,
-    store::project::{File, Status},
+    store::project::{File, Project, Status},
     version::Version,
 };
 
-/// `GET /simple/<project>/<file>`, also with `.metadata` or `.asc` behind it.
+/// The types that a provenance comes as; the bytes are the same.
+const PROVENANCE_TYPES: [&str; 2] = ["application/vnd.pypi.integrity.v1+json", "application/json"];
+
+/// Something of a file that is served.
+struct Found<'p> {
+    version: &'p Version,
+    file: &'p File,
+    data: &'p DataRef,
+    content_type: &'static str,
+    vary: &'static str,
+}
+
+/// `GET /simple/<project>/<file>`, also with `.metadata`, `.asc` or `.provenance` behind it.
 pub(crate) async fn get(call: &Call<'_>, name: &ProjectName, text: &str) -> Result<Response, Error> {
+    if let Some(file) = text.strip_suffix(".provenance") {
+        return provenance(call, name, None, file).await;
+    }
     let actor = call.allow(name, Action::Read).await?;
-    let projects = call.registry.projects();
-    let project = projects.load(name).await?.ok_or_else(Error::no_project)?;
+    let project = call.registry.projects().load(name).await?.ok_or_else(Error::no_project)?;
     let found = || -> Option<(&Version, &File, &DataRef, &'static str)> {
         if let Some((version, file)) = project.file(text) {
             return Some((version, file, &file.data, "application/octet-stream"));
@@ -41,15 +55,58 @@ pub(crate) async fn get(call: &Call<'_>, name: &ProjectName, text: &str) -> Resu
     };
     let (version, file, data, content_type) =
         found().ok_or_else(|| Error::NotFound(format!("there is no such file of the project {name}")))?;
+    let found = Found { version, file, data, content_type, vary: "Authorization" };
+    send(call, &actor, &project, text, found).await
+}
+
+/// `GET /pypi/integrity/<project>/<version>/<file>/provenance`.
+pub(crate) async fn provenance(
+    call: &Call<'_>,
+    name: &ProjectName,
+    version: Option<&str>,
+    text: &str,
+) -> Result<Response, Error> {
+    let actor = call.allow(name, Action::Read).await?;
+    let wanted: Option<Version> = version
+        .map(str::parse)
+        .transpose()
+        .map_err(|_| Error::NotFound("there is no such release".to_owned()))?;
+    let at = negotiate(&call.parts.headers, &PROVENANCE_TYPES);
+    let content_type = at
+        .and_then(|at| PROVENANCE_TYPES.get(at).copied())
+        .ok_or(Error::NotAcceptable("application/vnd.pypi.integrity.v1+json and application/json"))?;
+    let project = call.registry.projects().load(name).await?.ok_or_else(Error::no_project)?;
+    let found = project.file(text).filter(|(version, _)| wanted.as_ref().is_none_or(|w| w == *version));
+    let (version, file) =
+        found.ok_or_else(|| Error::NotFound(format!("there is no such file of the project {name}")))?;
+    let data = file
+        .provenance
+        .as_ref()
+        .ok_or_else(|| Error::NotFound(format!("no attestations came with the file {text}")))?;
+    let found = Found { version, file, data, content_type, vary: "Accept, Authorization" };
+    send(call, &actor, &project, &format!("{text}.provenance"), found).await
+}
+
+/// Sends what was found under this name.
+async fn send(
+    call: &Call<'_>,
+    actor: &Actor,
+    project: &Project,
+    text: &str,
+    found: Found<'_>,
+) -> Result<Response, Error> {
+    let Found { version, file, data, content_type, vary } = found;
+    let name = &project.name;
     if project.status == Status::Quarantined {
         return Err(Error::Forbidden(format!("the project {name} is quarantined: its files are not served")));
     }
+    let projects = call.registry.projects();
     let store = projects.store();
     let permit = store
         .permit_with(|| {
             let digest = data.sha256.as_ref().map(|hex| format!("sha256:{hex}"));
             store
-                .event(Operation::Get, &projects.file_key(name, text), &actor)
+                .event(Operation::Get, &projects.file_key(name, text), actor)
                 .package(name.as_str())
                 .version(version.as_str())
                 .size(data.size)
@@ -66,7 +123,7 @@ pub(crate) async fn get(call: &Call<'_>, name: &ProjectName, text: &str) -> Resu
         "private, max-age=31536000, immutable"
     };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-    headers.insert(header::VARY, HeaderValue::from_static("Authorization"));
+    headers.insert(header::VARY, HeaderValue::from_static(vary));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let artifact = ArtifactResponse {
         size: data.size,

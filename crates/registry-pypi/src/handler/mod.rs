@@ -56,6 +56,9 @@ async fn dispatch(call: &mut Call<'_>, path: &str) -> Result<Response, Error> {
         (&Method::GET, Route::Json { project, version }) => {
             json::get(call, project, version.as_deref()).await
         }
+        (&Method::GET, Route::Provenance { project, version, file }) => {
+            files::provenance(call, &name(project)?, Some(version), file).await
+        }
 
         (&Method::POST, Route::Upload) => upload::post(call).await,
         (&Method::DELETE, Route::Target { project, version, file }) => {

@@ -21,6 +21,8 @@ pub(crate) enum Route {
     Status(String),
     /// Where files are uploaded.
     Upload,
+    /// What attests where a file comes from.
+    Provenance { project: String, version: String, file: String },
     /// A release or file that is to be yanked.
     Yank { project: String, version: String, file: Option<String> },
 }
@@ -59,6 +61,9 @@ impl Route {
             [project, version, file] => {
                 Self::Target { project: own(project), version: Some(own(version)), file: Some(own(file)) }
             }
+            ["integrity", project, version, file, "provenance"] => {
+                Self::Provenance { project: own(project), version: own(version), file: own(file) }
+            }
             [project, version, file, "yank"] => {
                 Self::Yank { project: own(project), version: own(version), file: Some(own(file)) }
             }
@@ -87,9 +92,12 @@ impl Route {
     /// The methods that this route takes, as an `Allow` header has them.
     pub(crate) const fn allow(&self) -> &'static str {
         match self {
-            Self::File { .. } | Self::Index | Self::Json { .. } | Self::Page { .. } | Self::Slash(_) => {
-                "GET, HEAD"
-            }
+            Self::File { .. }
+            | Self::Index
+            | Self::Json { .. }
+            | Self::Page { .. }
+            | Self::Provenance { .. }
+            | Self::Slash(_) => "GET, HEAD",
             Self::Status(_) => "PUT",
             Self::Target { .. } => "DELETE",
             Self::Upload => "POST",
@@ -137,6 +145,9 @@ mod tests {
         check(false, "/p/1/json/", Route::Json { project: "p".into(), version: Some("1".into()) });
         check(false, "/p/1/yank", Route::Yank { project: "p".into(), version: "1".into(), file: None });
         check(false, "/p/status", Route::Status("p".into()));
+        let provenance =
+            Route::Provenance { project: "p".into(), version: "1".into(), file: "p-1.tar.gz".into() };
+        check(false, "/integrity/p/1/p-1.tar.gz/provenance", provenance);
         check(false, "/a/b/c/d/e", None);
     }
 

@@ -68,7 +68,7 @@ fn form(call: &Call<'_>) -> Result<Form, Error> {
     match Form::negotiate(&call.parts.headers, format) {
         Some(form) => Ok(form),
         None if call.registry.config().lenient_accept && format.is_none() => Ok(Form::Text),
-        None => Err(Error::NotAcceptable),
+        None => Err(Error::NotAcceptable(Form::LISTED)),
     }
 }
 
@@ -82,7 +82,10 @@ async fn rendered(
 ) -> Result<Arc<Representation>, Error> {
     let projects = call.registry.projects();
     let (store, key) = (projects.store().clone(), projects.key(name));
-    let variant = format!("page {form:?} {}", if actor.is_anonymous() { "public" } else { "private" });
+    let privacy = if actor.is_anonymous() { "public" } else { "private" };
+    // Only provenances have whole URLs: other pages are the same for whatever host a client names.
+    let index = if document.has_provenance() { call.urls().index } else { String::new() };
+    let variant = format!("page {form:?} {privacy} {index}");
     if let Some(found) = store.derived_cached(&key, &document.revision, &variant) {
         return Ok(found);
     }
@@ -92,7 +95,7 @@ async fn rendered(
         store.derived(&key, &document.revision, &variant, || {
             let representation = Representation::new(
                 HeaderValue::from_static(form.content_type()),
-                render_page(form, &document).into(),
+                render_page(form, &document, &index).into(),
                 Some(SystemTime::from(document.modified)),
                 headers,
             );
@@ -165,6 +168,7 @@ mod tests {
                 metadata_served: true,
                 requires_python: Some(">=3.9".to_owned()),
                 signature: None,
+                provenance: None,
                 yanked: None,
                 uploaded: now,
                 uploader: "alice".to_owned(),

@@ -13,13 +13,15 @@ use registry_core::{
         respond_text, respond_with,
     },
     storage::{
-        ArtifactSpec, Digests, PendingArtifact, StorageError, UnknownFields, UpdateError, WantedDigests,
+        ArtifactSpec, DataRef, Digests, PendingArtifact, StorageError, UnknownFields, UpdateError,
+        WantedDigests,
     },
 };
 
 use super::{call::Call, manage};
 use crate::{
     archive::{ArchiveLimits, inspect_wheel, sdist_inspector, sdist_metadata},
+    attestation,
     error::Error,
     names::{FileKind, FileName},
     store::{
@@ -47,6 +49,12 @@ struct Received {
 struct Stored {
     data: PendingArtifact,
     metadata: Vec<u8>,
+}
+
+/// What came with a file.
+struct Beside {
+    signature: Option<Bytes>,
+    attestations: Option<String>,
 }
 
 /// Takes a form.
@@ -94,6 +102,8 @@ async fn take(call: &Call<'_>, actor: &Actor, form: &mut Form) -> Result<Respons
     let mut fields = Fields::default();
     let mut received: Option<Received> = None;
     let mut signature: Option<Bytes> = None;
+    let mut attestations: Option<String> = None;
+    let verifies = call.registry.config().attestation_roots.is_some();
     while let Some(part) = form.next().await? {
         match part.name.as_str() {
             "content" if received.is_some() => return Err(Error::bad("the form has several files")),
@@ -104,6 +114,11 @@ async fn take(call: &Call<'_>, actor: &Actor, form: &mut Form) -> Result<Respons
                     return Err(Error::bad("the signature is larger than 64 KiB"));
                 }
                 signature = Some(bytes);
+            }
+            "attestations" if verifies => {
+                if attestations.replace(form.text().await?).is_some() {
+                    return Err(Error::bad("the form has several values of \"attestations\""));
+                }
             }
             name => {
                 if let Some(name) = Fields::known(name) {
@@ -126,7 +141,7 @@ async fn take(call: &Call<'_>, actor: &Actor, form: &mut Form) -> Result<Respons
         }
         upload::Action::Upload => {
             let received = received.ok_or_else(|| Error::bad("the form has no file in \"content\""))?;
-            store(call, actor, &fields, received, signature).await
+            store(call, actor, &fields, received, Beside { signature, attestations }).await
         }
     }
 }
@@ -232,12 +247,18 @@ async fn store(
     actor: &Actor,
     fields: &Fields,
     received: Received,
-    signature: Option<Bytes>,
+    beside: Beside,
 ) -> Result<Response, Error> {
     let Received { name, stored, digests } = received;
     let claim = fields.claim()?;
     fields.check_file(&claim, &name)?;
     check_digests(&fields.digests()?, &digests)?;
+    let provenance = || -> Result<Option<Vec<u8>>, Error> {
+        let roots = call.registry.config().attestation_roots.as_ref();
+        let (Some(roots), Some(field)) = (roots, &beside.attestations) else { return Ok(None) };
+        let now = call.registry.services().clock.now();
+        Ok(attestation::verify(field, roots, &name, &digests.sha256, now)?)
+    };
     let projects = call.registry.projects();
     let Some(Stored { data, metadata: bytes }) = stored else {
         // Judged against the project as it is now: it may have lost the file meanwhile.
@@ -251,6 +272,7 @@ async fn store(
             }
             .into());
         }
+        provenance()?;
         return Ok(respond_text(StatusCode::OK, "OK\n"));
     };
     let metadata = Metadata::parse(&bytes)?;
@@ -262,6 +284,7 @@ async fn store(
             "this registry takes no dependencies on URLs, such as {dependency:?}"
         )));
     }
+    let provenance = provenance()?;
     let (store, key) = (projects.store(), projects.key(name.project()));
     let mut permit = store
         .permit_with(|| {
@@ -274,16 +297,18 @@ async fn store(
                 .content_type("application/octet-stream")
         })
         .await?;
-    let beside = |suffix: &str| projects.file_key(name.project(), &format!("{name}{suffix}"));
+    let key_of = |suffix: &str| projects.file_key(name.project(), &format!("{name}{suffix}"));
     let stored =
-        store.write_artifact_bytes(&beside(".metadata"), bytes.into(), ArtifactSpec::default()).await?;
-    let signature = match signature {
-        Some(bytes) => {
-            let stored = store.write_artifact_bytes(&beside(".asc"), bytes, ArtifactSpec::default()).await?;
-            Some(permit.attach(stored))
+        store.write_artifact_bytes(&key_of(".metadata"), bytes.into(), ArtifactSpec::default()).await?;
+    let mut more: [Option<DataRef>; 2] = [None, None];
+    let parts = [(".asc", beside.signature), (".provenance", provenance.map(Bytes::from))];
+    for (place, (suffix, bytes)) in more.iter_mut().zip(parts) {
+        if let Some(bytes) = bytes {
+            let stored = store.write_artifact_bytes(&key_of(suffix), bytes, ArtifactSpec::default()).await?;
+            *place = Some(permit.attach(stored));
         }
-        None => None,
-    };
+    }
+    let [signature, provenance] = more;
     let now = call.registry.services().clock.now();
     let file = File {
         name: name.as_str().to_owned(),
@@ -296,6 +321,7 @@ async fn store(
         metadata_served: name.kind() == FileKind::Wheel || metadata.is_static(),
         requires_python: metadata.one("requires-python").map(str::to_owned),
         signature,
+        provenance,
         yanked: None,
         uploaded: now,
         uploader: actor.name().to_owned(),

@@ -73,6 +73,13 @@ impl FileName {
         &self.version
     }
 
+    /// Whether both name one file: a version can be spelt in several ways.
+    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
+        let tags = |name: &Self| name.text.get(name.stem.len()..).map(str::to_owned);
+        (self.kind, &self.project, &self.version) == (other.kind, &other.project, &other.version)
+            && tags(self) == tags(other)
+    }
+
     /// The Python that it is for: a wheel's tag, `source` for a source distribution.
     pub(crate) fn python(&self) -> &str {
         &self.python

@@ -5,6 +5,7 @@
 //! <instance>/packages/<name>/-/<file>~…          a file, named by its project's document
 //! <instance>/packages/<name>/-/<file>.metadata~… the metadata that was found in it
 //! <instance>/packages/<name>/-/<file>.asc~…      a signature that came with it
+//! <instance>/packages/<name>/-/<file>.provenance~… the attestations that came with it and were verified
 //! ```
 //!
 //! Every state on the way is legal: bytes that no document names are invisible, and collected once they are an hour old; a file leaves its

@@ -129,6 +129,9 @@ pub(crate) struct File {
     /// A signature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) signature: Option<DataRef>,
+    /// The attestations that came with it, as they are served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) provenance: Option<DataRef>,
     /// Why nobody should take it unasked, if that is so; the reason may be empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) yanked: Option<String>,
@@ -151,7 +154,7 @@ impl File {
     }
 
     fn all_data(&self) -> impl Iterator<Item = &DataRef> {
-        [&self.data, &self.metadata].into_iter().chain(&self.signature)
+        [&self.data, &self.metadata].into_iter().chain(&self.signature).chain(&self.provenance)
     }
 }
 
@@ -206,6 +209,11 @@ impl Project {
         self.releases.iter().find_map(|(version, release)| {
             Some((version, release.files.iter().find(|file| file.name == name)?))
         })
+    }
+
+    /// Whether attestations came with some file.
+    pub(crate) fn has_provenance(&self) -> bool {
+        self.releases.values().any(|release| release.files.iter().any(|file| file.provenance.is_some()))
     }
 
     /// The release that people mean when they name none: the highest final one that is not yanked, else the highest pre-release that is

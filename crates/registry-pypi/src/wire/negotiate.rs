@@ -15,6 +15,10 @@ pub(crate) enum Form {
 const MAX_ELEMENTS: usize = 64;
 
 impl Form {
+    /// All of them for a sentence.
+    pub(crate) const LISTED: &'static str =
+        "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html and text/html";
+
     const ALL: [Self; 3] = [Self::Json, Self::Html, Self::Text];
 
     /// The media type without parameters.

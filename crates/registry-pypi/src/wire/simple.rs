@@ -7,7 +7,10 @@ use registry_core::http::{encode_path_segment, escape_html};
 use serde::Serialize;
 
 use super::negotiate::Form;
-use crate::store::project::{File, Project, Status};
+use crate::{
+    names::ProjectName,
+    store::project::{File, Project, Status},
+};
 
 /// The version of the API that the pages have.
 const API_VERSION: &str = "1.4";
@@ -60,6 +63,7 @@ struct FileEntry<'a> {
     yanked: Yanked<'a>,
     core_metadata: CoreMetadata<'a>,
     gpg_sig: bool,
+    provenance: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -104,8 +108,9 @@ pub(crate) fn render_index(form: Form, projects: &[(String, String)]) -> Vec<u8>
     out.into_bytes()
 }
 
-/// A project's page. Files are beside it: their addresses are relative.
-pub(crate) fn render_page(form: Form, project: &Project) -> Vec<u8> {
+/// A project's page. Files are beside it: their addresses are relative. Those of provenances must not be: they are below `index`, the
+/// simple API's URL.
+pub(crate) fn render_page(form: Form, project: &Project, index: &str) -> Vec<u8> {
     let served = project.status != Status::Quarantined;
     let releases = || project.releases.values().filter(|_| served);
     let files = releases().flat_map(|release| &release.files);
@@ -117,19 +122,24 @@ pub(crate) fn render_page(form: Form, project: &Project) -> Vec<u8> {
                 || StatusMark { status: project.status.as_str(), reason: project.status_reason.as_deref() },
             ),
             versions: project.releases.keys().map(crate::version::Version::as_str).collect(),
-            files: files.map(file_entry).collect(),
+            files: files.map(|file| file_entry(file, provenance_url(file, &project.name, index))).collect(),
         };
         return serde_json::to_vec(&page).unwrap_or_default();
     }
     let mut out = head(&format!("Links for {}", project.name), Some(project));
     for file in files {
-        anchor(&mut out, file);
+        anchor(&mut out, file, provenance_url(file, &project.name, index));
     }
     out.push_str("</body>\n</html>\n");
     out.into_bytes()
 }
 
-fn file_entry(file: &File) -> FileEntry<'_> {
+fn provenance_url(file: &File, project: &ProjectName, index: &str) -> Option<String> {
+    file.provenance.as_ref()?;
+    Some(format!("{index}/{project}/{}.provenance", encode_path_segment(&file.name)))
+}
+
+fn file_entry(file: &File, provenance: Option<String>) -> FileEntry<'_> {
     FileEntry {
         filename: &file.name,
         url: encode_path_segment(&file.name).into_owned(),
@@ -147,10 +157,11 @@ fn file_entry(file: &File) -> FileEntry<'_> {
             _ => CoreMetadata::None(false),
         },
         gpg_sig: file.signature.is_some(),
+        provenance,
     }
 }
 
-fn anchor(out: &mut String, file: &File) {
+fn anchor(out: &mut String, file: &File, provenance: Option<String>) {
     let href = escape_html(&encode_path_segment(&file.name));
     let _ = write!(out, "<a href=\"{href}#sha256={}\"", file.sha256());
     if let Some(python) = &file.requires_python {
@@ -161,6 +172,9 @@ fn anchor(out: &mut String, file: &File) {
     }
     if let (true, Some(sha256)) = (file.metadata_served, &file.metadata.sha256) {
         let _ = write!(out, " data-core-metadata=\"sha256={sha256}\"");
+    }
+    if let Some(url) = provenance {
+        let _ = write!(out, " data-provenance=\"{}\"", escape_html(&url));
     }
     let _ =
         writeln!(out, " data-gpg-sig=\"{}\">{}</a><br>", file.signature.is_some(), escape_html(&file.name));

@@ -8,6 +8,8 @@ mod administration;
 #[cfg(test)]
 mod app;
 #[cfg(test)]
+mod attestations;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod hostile;

@@ -11,14 +11,14 @@ use smartregistry::{
     maven::MavenConfig,
     npm::NpmConfig,
     oci::OciConfig,
-    pypi::PypiConfig,
+    pypi::{AttestationRoots, PypiConfig},
     rubygems::RubygemsConfig,
 };
 
 use toml::{Table, Value};
 
 use super::{
-    ConfigError,
+    ConfigError, Lookup,
     raw::RawInstance,
     scopes,
     values::{ByteSize, Span},
@@ -92,6 +92,7 @@ pub(super) fn from_raw<const N: usize>(
     defaults: [(Protocol, RawInstance); N],
     others: Vec<RawInstance>,
     fallbacks: &Fallbacks,
+    lookup: &Lookup<'_>,
 ) -> Result<Vec<InstanceConfig>, ConfigError> {
     let mut instances = Vec::new();
     let defaults = defaults.map(|(p, raw)| (p.to_string(), Some(p), raw));
@@ -99,7 +100,7 @@ pub(super) fn from_raw<const N: usize>(
     let mut names = BTreeSet::new();
     for (key, default_of, raw) in defaults.into_iter().chain(others) {
         let enabled = raw.enabled.unwrap_or(true);
-        let instance = one(&key, default_of, raw, fallbacks)?;
+        let instance = one(&key, default_of, raw, fallbacks, lookup)?;
         if !names.insert(instance.name.clone()) {
             return Err(ConfigError::value(
                 format!("{key}.name"),
@@ -122,6 +123,7 @@ fn one(
     default_of: Option<Protocol>,
     raw: RawInstance,
     fallbacks: &Fallbacks,
+    lookup: &Lookup<'_>,
 ) -> Result<InstanceConfig, ConfigError> {
     let at = |name: &str| format!("{key}.{name}");
     let protocol = match (default_of, &raw.protocol) {
@@ -144,7 +146,7 @@ fn one(
         .as_deref()
         .map(|url| registry_origin(&at("registry_url"), url, &base_paths))
         .transpose()?;
-    let settings = settings(key, protocol, in_units(key, raw.own)?, fallbacks)?;
+    let settings = settings(key, protocol, in_units(key, raw.own)?, fallbacks, lookup)?;
     let anonymous = raw.anonymous.map(|texts| scopes(&at("anonymous"), &texts)).transpose()?;
     Ok(InstanceConfig { name, protocol, base_paths, host, origin, anonymous, settings })
 }
@@ -238,6 +240,7 @@ fn settings(
     protocol: Protocol,
     mut own: Table,
     fallbacks: &Fallbacks,
+    lookup: &Lookup<'_>,
 ) -> Result<Settings, ConfigError> {
     let mut fall_back = |name: &str, number: Option<u64>| {
         if let Some(number) = number.and_then(|n| i64::try_from(n).ok()) {
@@ -269,13 +272,24 @@ fn settings(
         }
         Protocol::Pypi => {
             fall_back("max_file_bytes", fallbacks.artifact);
-            read(key, own).map(Settings::Pypi)
+            let roots = own.remove("attestation_roots");
+            let mut pypi: PypiConfig = read(key, own)?;
+            pypi.attestation_roots = roots.map(|path| attestation_roots(key, &path, lookup)).transpose()?;
+            Ok(Settings::Pypi(pypi))
         }
         Protocol::Rubygems => {
             fall_back("max_gem_bytes", fallbacks.artifact);
             read(key, own).map(Settings::Rubygems)
         }
     }
+}
+
+/// The certificates in the file that is named.
+fn attestation_roots(key: &str, path: &Value, lookup: &Lookup<'_>) -> Result<AttestationRoots, ConfigError> {
+    let wrong = |why: String| ConfigError::value(format!("{key}.attestation_roots"), why);
+    let path = path.as_str().ok_or_else(|| wrong("must be the path of a PEM file".to_owned()))?;
+    let pem = (lookup.file)(path).map_err(|error| wrong(format!("cannot read {path}: {error}")))?;
+    AttestationRoots::from_pem(pem.as_bytes()).map_err(|error| wrong(format!("{path}: {error}")))
 }
 
 fn read<T: serde::de::DeserializeOwned>(key: &str, table: Table) -> Result<T, ConfigError> {

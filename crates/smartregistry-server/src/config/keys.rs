@@ -265,6 +265,7 @@ pub(super) const OF_PYPI: &[Key] = &[
     scalar("local_versions"),
     scalar("direct_references"),
     scalar("lenient_accept"),
+    text("attestation_roots"),
 ];
 
 /// What RubyGems registries take.

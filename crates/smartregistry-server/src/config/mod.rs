@@ -363,7 +363,7 @@ impl Config {
             (Protocol::Pypi, raw.pypi),
             (Protocol::Rubygems, raw.rubygems),
         ];
-        let instances = instances::from_raw(defaults, raw.registry, &fallbacks)?;
+        let instances = instances::from_raw(defaults, raw.registry, &fallbacks, lookup)?;
         Ok(Config {
             listen,
             public_url,

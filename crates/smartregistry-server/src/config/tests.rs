@@ -270,6 +270,42 @@ fn unknown_keys_name_the_file_or_the_environment() {
     );
 }
 
+#[test]
+fn roots_of_attestations_are_read_from_their_file() {
+    let root = include_str!("../../tests/it/tls/cert.pem");
+    let load = |text: &str, pem: &str| {
+        let lookup = Lookup {
+            variable: &|_| None,
+            file: &|path| match path {
+                "roots.pem" => Ok(pem.to_owned()),
+                _ => Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
+            },
+        };
+        merge(Some((text, Path::new("smartregistry.toml"))), [], &Overrides::default(), &lookup)
+    };
+    let text = "[pypi]\nattestation_roots = 'roots.pem'\n\
+                [[registry]]\nname = 'py'\nprotocol = 'pypi'\nattestation_roots = 'roots.pem'";
+    let config = load(text, root).unwrap();
+    let found: Vec<bool> = config
+        .instances
+        .iter()
+        .filter_map(|instance| match &instance.settings {
+            Settings::Pypi(pypi) => Some(pypi.attestation_roots.is_some()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(found, [true, true]);
+    let refused = |text: &str, pem: &str| load(text, pem).unwrap_err().to_string();
+    assert_eq!(
+        refused(text, "nonsense"),
+        "`pypi.attestation_roots`: roots.pem: there is no root certificate in it"
+    );
+    let broken = "-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n";
+    assert!(refused(text, &format!("{root}{broken}")).contains("certificate 2 cannot be read"));
+    assert!(refused("[pypi]\nattestation_roots = 'other.pem'", root).contains("cannot read other.pem"));
+    assert!(refused("[pypi]\nattestation_roots = 1", root).contains("pypi.attestation_roots"));
+}
+
 /// The fields of a struct that refuses others, as its refusal lists them.
 fn fields_of<T: serde::de::DeserializeOwned + fmt::Debug>() -> Vec<String> {
     let table: Table = "no_such_field_at_all = 1".parse().unwrap();

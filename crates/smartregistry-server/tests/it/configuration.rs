@@ -30,6 +30,7 @@ fn every_kind_of_mistake_is_told_before_anything_starts() {
         ("[npm]\nweb_login = 'perhaps'", "npm"),
         ("[oci]\nmax_tags_per_push = -1", "oci"),
         ("[[registry]]\nname = 'x'\nprotocol = 'npm'\nallow_sparse = true", "allow_sparse"),
+        ("[pypi]\nattestation_roots = 'no.pem'", "`pypi.attestation_roots`: cannot read no.pem"),
         ("listen = ", "smartregistry.toml, line 1"),
         ("[tls]\ncert = 'no.pem'\nkey = 'no.pem'", "no.pem"),
     ] {

@@ -121,11 +121,7 @@ impl Error {
             | Self::Tar(_)
             | Self::Version(_)
             | Self::Zip(_) => StatusCode::BAD_REQUEST,
-            Self::Form(error) => match error {
-                FormError::NotAForm | FormError::Encoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                FormError::TooLarge { .. } | FormError::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-                _ => StatusCode::BAD_REQUEST,
-            },
+            Self::Form(error) => error.status(),
             Self::ReadBody(ReadBodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ReadBody(_) => StatusCode::BAD_REQUEST,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,

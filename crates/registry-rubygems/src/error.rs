@@ -136,11 +136,7 @@ impl Error {
             | Self::TooManyGems(_)
             | Self::Unprocessable(_)
             | Self::Version(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Form(error) => match error {
-                FormError::NotAForm | FormError::Encoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                FormError::TooLarge { .. } | FormError::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-                _ => StatusCode::BAD_REQUEST,
-            },
+            Self::Form(error) => error.status(),
             Self::ReadBody(ReadBodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ReadBody(_) => StatusCode::BAD_REQUEST,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,

@@ -96,6 +96,17 @@ pub enum FormError {
     Body(#[from] BodyError),
 }
 
+impl FormError {
+    /// The status of the answer.
+    pub fn status(&self) -> http::StatusCode {
+        match self {
+            Self::NotAForm | Self::Encoding(_) => http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge { .. } | Self::TooMany { .. } => http::StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Malformed(_) | Self::NotText { .. } | Self::Body(_) => http::StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
 /// A part's headers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {

@@ -104,7 +104,7 @@ async fn what_is_malformed_is_refused() {
         ("--XX".to_owned(), "ends early"),
         ("--XX\r\nContent-Disposition: form-data; name=a\r\n\r\nabc".to_owned(), "ends early"),
         ("--XX\r\nContent-Disposition: form-data; name=a\r\n\r\nabc\r\n--XX".to_owned(), "ends early"),
-        ("--XXX\r\n".to_owned(), "follows a boundary"),
+        ("--XXY\r\n".to_owned(), "follows a boundary"),
         (format!("--XX{}\r\n", " ".repeat(200)), "follows a boundary"),
         ("--XX\n".to_owned(), "follows a boundary"),
         (format!("{}\r\n--XX--", "x".repeat(400)), "does not begin with its boundary"),

@@ -469,6 +469,9 @@ impl<A: Clone + Send + std::fmt::Debug + 'static> OpenFile for ModelFile<A> {
         Ok(())
     }
 
+    /// The model may write any time what is not synced, so the hint says nothing new.
+    fn begin_writeback(&self, _offset: u64, _length: u64) {}
+
     fn set_modified(&self, at: SystemTime) -> io::Result<()> {
         if let Node::File { modified_nanos, .. } = &mut self.disk.0.lock().nodes[self.inode] {
             *modified_nanos = u64::try_from(at.duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap();

@@ -102,6 +102,10 @@ impl OpenFile for FailingFile {
         self.file.write_all_at(data, offset)
     }
 
+    fn begin_writeback(&self, offset: u64, length: u64) {
+        self.file.begin_writeback(offset, length);
+    }
+
     fn set_modified(&self, at: SystemTime) -> io::Result<()> {
         self.file.set_modified(at)
     }

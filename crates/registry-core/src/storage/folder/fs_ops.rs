@@ -43,6 +43,8 @@ pub(crate) trait OpenFile: Debug + Send + Sync {
     fn read_at_hand(&self, buffer: &mut [u8], offset: u64) -> usize;
     /// Writes all of `data` at `offset`.
     fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()>;
+    /// Asks the system to begin writing these bytes to the disk, and does not wait: a hint, which makes nothing durable.
+    fn begin_writeback(&self, offset: u64, length: u64);
     /// Sets the time of modification, which the store uses as a unique stamp.
     fn set_modified(&self, at: SystemTime) -> io::Result<()>;
     /// Makes content and metadata durable (not the file's name).
@@ -192,6 +194,16 @@ impl OpenFile for NativeFile {
         }
         Ok(())
     }
+
+    #[cfg(target_os = "linux")]
+    fn begin_writeback(&self, offset: u64, length: u64) {
+        // Linux writes dirty pages out before it can forget them, and forgets none that it is still writing.
+        let length = std::num::NonZeroU64::new(length);
+        let _ = rustix::fs::fadvise(&self.0, offset, length, rustix::fs::Advice::DontNeed);
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn begin_writeback(&self, _offset: u64, _length: u64) {}
 
     fn set_modified(&self, at: SystemTime) -> io::Result<()> {
         self.0.set_modified(at)

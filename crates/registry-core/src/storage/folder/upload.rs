@@ -1,6 +1,6 @@
 //! Uploads in parts: the parts of one file, written as they come.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{ops::Range, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use object_store::{MultipartUpload, PutMode, PutPayload, PutResult, UploadPart, path::Path};
@@ -26,6 +26,15 @@ enum Target {
     InPlace(Arc<Unsynced>),
     /// The file is to be moved here.
     Place(PathBuf),
+}
+
+/// How many bytes are written out at a time.
+const STRETCH_BYTES: u64 = 8 << 20;
+
+/// The last stretch that bytes from `begin` to `end` fill up.
+fn full_stretch(begin: u64, end: u64) -> Option<Range<u64>> {
+    let full = end.checked_sub(end % STRETCH_BYTES)?;
+    (full > begin).then(|| full.saturating_sub(STRETCH_BYTES)..full)
 }
 
 impl FolderUpload {
@@ -73,10 +82,14 @@ impl MultipartUpload for FolderUpload {
         Box::pin(async move {
             store
                 .write(move |_| {
-                    let mut offset = offset;
+                    let (begin, mut offset) = (offset, offset);
                     for piece in &data {
                         file.write_all_at(piece, offset).map_err(|error| store_error(&location, error))?;
                         offset = offset.saturating_add(piece.len() as u64);
+                    }
+                    // The disk works while the next bytes come, so that the last sync has little left to wait for.
+                    if let Some(stretch) = full_stretch(begin, offset) {
+                        file.begin_writeback(stretch.start, stretch.end.saturating_sub(stretch.start));
                     }
                     Ok(())
                 })
@@ -140,6 +153,27 @@ impl Drop for FolderUpload {
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn_blocking(move || remove(&inner))),
             Err(_) => remove(&inner),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_written_out_in_whole_stretches() {
+        const MIB: u64 = 1 << 20;
+        for (begin, end, stretch) in [
+            (0, 0, None),
+            (0, MIB, None),
+            (6 * MIB, 7 * MIB, None),
+            (7 * MIB, 8 * MIB, Some(0..8 * MIB)),
+            (8 * MIB, 9 * MIB, None),
+            (15 * MIB, 17 * MIB, Some(8 * MIB..16 * MIB)),
+            (u64::MAX - 1, u64::MAX, None),
+        ] {
+            assert_eq!(full_stretch(begin, end), stretch, "{begin}..{end}");
         }
     }
 }

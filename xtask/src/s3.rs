@@ -8,9 +8,14 @@ use anyhow::Result;
 use crate::native::{self, Backend};
 use crate::seaweed::{BUCKET, Seaweed};
 use crate::setup::Tools;
-use crate::suites::{cargo_test, timed};
+use crate::suites::{cargo_test, timed, workspace_tests};
 use crate::tally::Tally;
-use crate::workspace::{self, cargo};
+use crate::workspace;
+
+/// The features that the tests on a bucket are behind, which a plain `cargo test` has no service for.
+pub(crate) const FEATURES: &str = "registry-core/test-s3,registry-tests/test-s3";
+/// How the names of those tests begin.
+pub(crate) const TESTS: [&str; 2] = ["storage::suite::s3", "nodes::"];
 
 /// Builds the server and runs everything.
 pub(crate) fn run(options: &native::Options, native_only: bool) -> Result<Tally> {
@@ -42,29 +47,10 @@ pub(crate) fn run_with(
                 command.env("TEST_FULL", "1");
             }
         };
-        tally += timed("storage suite on S3", || {
-            let mut command = cargo();
-            on_bucket(command.args([
-                "test",
-                "--locked",
-                "--package",
-                "registry-core",
-                "--features",
-                "test-s3",
-            ]));
-            cargo_test(command.args(["--lib", "--", "storage::suite::s3"]))
-        })?;
-        tally += timed("several servers on one bucket", || {
-            let mut command = cargo();
-            on_bucket(command.args([
-                "test",
-                "--locked",
-                "--package",
-                "registry-tests",
-                "--features",
-                "test-s3",
-            ]));
-            cargo_test(command.args(["--test", "it", "--", "nodes::"]))
+        tally += timed("storage suite and several servers on one bucket", || {
+            let mut command = workspace_tests();
+            on_bucket(command.args(["--lib", "--test", "it", "--"]).args(TESTS));
+            cargo_test(&mut command)
         })?;
     }
     tally += timed("native clients, two servers on one bucket", || {

@@ -19,15 +19,19 @@ pub(crate) fn run(full: bool, jobs: usize) -> Result<Tally> {
     let mut names = native::tools()?;
     names.extend(["conformance".to_owned(), "seaweedfs".to_owned()]);
     let tools = timed("setup", || Tools::ensure(names))?;
-    // Tests and server are built together: built apart, cargo would build their dependencies twice, with other features.
     let binary = timed("build", || {
-        workspace::must(cargo().args(["test", "--locked", "--workspace", "--no-run", "--quiet"]))?;
-        workspace::server_binary()
+        workspace::must(workspace_tests().args(["--no-run", "--quiet"]))?;
+        // The server's own tests run it, so it was built with them.
+        workspace::built_server()
     })?;
     let mut tally = Tally::default();
     tally += timed("cargo test", || {
-        let mut command = cargo();
-        command.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
+        let mut command = workspace_tests();
+        command.args(["--no-fail-fast", "--"]);
+        for test in s3::TESTS {
+            // They have a server to talk to in the part "S3".
+            command.args(["--skip", test]);
+        }
         command.env("TEST_SERVER_BINARY", &binary);
         if full {
             command.env("TEST_FULL", "1");
@@ -38,6 +42,14 @@ pub(crate) fn run(full: bool, jobs: usize) -> Result<Tally> {
     tally += timed("native clients on a folder", || native::run_with(&tools, &binary, &options))?;
     tally += timed("S3", || s3::run_with(&tools, &binary, &options, false))?;
     Ok(tally)
+}
+
+/// The beginning of every `cargo test`. One set of packages and features for all of them: with another set, cargo would
+/// build their dependencies once more.
+pub(crate) fn workspace_tests() -> Command {
+    let mut command = cargo();
+    command.args(["test", "--locked", "--workspace", "--features", s3::FEATURES]);
+    command
 }
 
 /// Runs a `cargo test`, shows what it prints, and counts. A run that did not get to its tests counts as one failure.

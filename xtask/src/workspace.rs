@@ -60,6 +60,11 @@ pub(crate) fn must(command: &mut Command) -> Result<()> {
 /// Builds the server in the development profile and returns the binary's path.
 pub(crate) fn server_binary() -> Result<PathBuf> {
     must(cargo().args(["build", "--locked", "--package", "smartregistry-server", "--bin", "smartregistry"]))?;
+    built_server()
+}
+
+/// The path of the server in the development profile, which has just been built.
+pub(crate) fn built_server() -> Result<PathBuf> {
     let binary = target().join("debug").join("smartregistry");
     if !binary.is_file() {
         bail!("the build left no binary at {}", binary.display());

@@ -1,6 +1,6 @@
 //! Files, and the checksums beside them.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -37,7 +37,7 @@ pub(crate) async fn get(
         && let Some(digits) = record.checksums().get(algorithm)
     {
         let modified = Some(SystemTime::from(record.uploaded));
-        return Ok(small(call, digits, modified, cache_control(&actor, version, of)));
+        return Ok(small(digits, modified, cache_control(&actor, version, of)).respond(&call.parts));
     }
     folders::redirect(call, &actor, path).await
 }
@@ -104,17 +104,15 @@ async fn bytes(
 
 /// A small text of this repository's own: a checksum.
 pub(crate) fn small(
-    call: &Call<'_>,
     text: &str,
     modified: Option<SystemTime>,
     cache_control: &'static str,
-) -> Response {
+) -> Arc<Representation> {
     let etag =
         HeaderValue::try_from(format!("\"{text}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
     let body = Bytes::copy_from_slice(text.as_bytes());
     let plain = HeaderValue::from_static("text/plain");
-    let form = Representation::verbatim(plain, body, etag, modified, common(cache_control));
-    std::sync::Arc::new(form).respond(&call.parts)
+    Arc::new(Representation::verbatim(plain, body, etag, modified, common(cache_control)))
 }
 
 /// Headers of every answer with content.

@@ -1,76 +1,30 @@
 //! `maven-metadata.xml`: made from what is stored, whatever clients upload.
 
-use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
+use std::{collections::BTreeSet, sync::Arc};
 
-use bytes::Bytes;
-use chrono::{DateTime, Utc};
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use registry_core::{
     Actor, Response,
     auth::{Action, AuthError},
-    http::{Representation, respond_empty},
-    storage::{Digests, Versioned, WantedDigests},
+    http::respond_empty,
+    storage::Versioned,
 };
 
 use super::{
     call::Call,
-    files::{add_checksums, common, etag, small},
+    rendered::{self, ReadablePlugins},
 };
 use crate::{
     error::Error,
     names::{ArtifactName, Folder, VersionName},
-    store::{
-        artifact::Artifact,
-        plugins::{Plugin, Plugins},
-    },
-    wire::{
-        checksum::{Algorithm, Checksums},
-        metadata::{self, Uploaded},
-    },
+    store::plugins::{Plugin, Plugins},
+    wire::{checksum::Algorithm, metadata::Uploaded},
 };
 
 /// The largest document that is taken.
 const MAX_DOCUMENT: u64 = 5 << 20;
 /// The largest checksum that is taken.
 pub(super) const MAX_CHECKSUM: u64 = 4096;
-/// A document with more versions than this is rendered on a thread of its own.
-const LARGE: usize = 500;
-
-/// A document ready to be answered.
-#[derive(Debug)]
-struct Rendered {
-    checksums: Checksums,
-    form: Arc<Representation>,
-    modified: SystemTime,
-}
-
-impl Rendered {
-    fn new(text: String, modified: DateTime<Utc>) -> Self {
-        let wanted = WantedDigests { md5: true, sha1: true, sha512: true, ..WantedDigests::default() };
-        let body = Bytes::from(text);
-        let checksums = Checksums::from(&Digests::of(&body, wanted));
-        let mut headers = common("no-cache");
-        add_checksums(&mut headers, &checksums);
-        let xml = HeaderValue::from_static("application/xml");
-        let modified = SystemTime::from(modified);
-        let form = Representation::verbatim(xml, body, etag(&checksums), Some(modified), headers);
-        Self { checksums, form: Arc::new(form), modified }
-    }
-
-    fn weight(&self) -> usize {
-        self.form.weight() + 512
-    }
-
-    fn answer(&self, call: &Call<'_>, checksum: Option<Algorithm>) -> Response {
-        match checksum {
-            None => self.form.respond(&call.parts),
-            Some(algorithm) => {
-                let digits = self.checksums.get(algorithm).unwrap_or_default();
-                small(call, digits, Some(self.modified), "no-cache")
-            }
-        }
-    }
-}
 
 /// `GET <folder>/maven-metadata.xml`, also with the ending of a checksum.
 pub(crate) async fn get(
@@ -80,28 +34,28 @@ pub(crate) async fn get(
 ) -> Result<Response, Error> {
     if let Some(version) = folder.version().filter(VersionName::is_snapshot) {
         call.reader(version.artifact()).await?;
-        return Ok(snapshot(call, &version).await?.answer(call, checksum));
+        return Ok(rendered::snapshot(call, &version).await?.answer(&call.parts, checksum));
     }
     let actor = call.actor().await?;
     let name = folder.artifact();
-    let access = match &name {
-        Some(name) => call.allows(&actor, name, Action::Read).await,
-        None => Ok(()),
-    };
     let artifacts = call.registry.artifacts();
-    let group = match folder.group() {
+    let (access, document) = match &name {
+        Some(name) => (call.allows(&actor, name, Action::Read).await, artifacts.any_artifact(name).await?),
+        None => (Ok(()), None),
+    };
+    // Nearly no folder is an artifact's and a group's of plugins at once, and this is what clients ask for most.
+    let may_have_plugins =
+        name.is_none() || document.as_ref().is_some_and(|document| document.group_has_plugins);
+    let group = match folder.group().filter(|_| may_have_plugins) {
         Some(group) => artifacts.plugins(&group).await?,
         None => None,
     };
-    let plugins = match &group {
+    let plugins = match group {
         Some(group) => readable_plugins(call, &actor, group).await,
-        None => Vec::new(),
+        None => None,
     };
-    let artifact = match (&name, &access) {
-        (Some(name), Ok(())) => artifacts.artifact(name).await?,
-        _ => None,
-    };
-    if artifact.is_none() && plugins.is_empty() {
+    let artifact = document.filter(|document| access.is_ok() && !document.versions.is_empty());
+    if artifact.is_none() && plugins.is_none() {
         // Who may read nothing here is asked for credentials, or told that nothing is there.
         call.somebody().await?;
         return Err(match access {
@@ -110,92 +64,30 @@ pub(crate) async fn get(
             Ok(()) => Error::no_file(),
         });
     }
-    match rendered(call, artifact, group, plugins).await? {
-        Some(document) => Ok(document.answer(call, checksum)),
+    match rendered::of_folder(call, artifact, plugins).await? {
+        Some(document) => Ok(document.answer(&call.parts, checksum)),
         None => Err(Error::no_file()),
     }
 }
 
-/// The plugins of a group that the actor may read.
-async fn readable_plugins(call: &Call<'_>, actor: &Actor, group: &Plugins) -> Vec<metadata::Plugin> {
-    let mut readable = Vec::new();
-    for (artifact, plugin) in &group.by_artifact {
-        let Ok(name) = format!("{}:{artifact}", group.group).parse::<ArtifactName>() else { continue };
-        if call.allows(actor, &name, Action::Read).await.is_ok() {
-            readable.push(metadata::Plugin {
-                artifact: artifact.clone(),
-                prefix: plugin.prefix.clone(),
-                name: plugin.name.clone(),
-            });
-        }
-    }
-    readable
-}
-
-/// The document of a folder, made once for each state of what it is made of. `None`: there is nothing to tell yet.
-async fn rendered(
+/// The plugins of a group that the actor may read, if there are any.
+async fn readable_plugins(
     call: &Call<'_>,
-    artifact: Option<Arc<Versioned<Artifact>>>,
-    group: Option<Arc<Versioned<Plugins>>>,
-    plugins: Vec<metadata::Plugin>,
-) -> Result<Option<Arc<Rendered>>, Error> {
-    let (now, policy) = (call.now(), call.registry.config().latest);
-    let artifacts = call.registry.artifacts();
-    let Some(artifact) = artifact else {
-        let Some(group) = group else { return Ok(None) };
-        return Ok(Some(Arc::new(Rendered::new(metadata::render(None, &plugins), group.modified))));
-    };
-    let key = artifacts.artifact_key(&artifact.name);
-    // Beside the document it is made of the time (versions that nobody announced), and of the plugins if there are any.
-    let variant = format!("metadata {}", artifact.listed_count(now));
-    let cached = plugins.is_empty();
-    if cached && let Some(found) = artifacts.store().derived_cached(&key, &artifact.revision, &variant) {
-        return Ok(Some(found));
-    }
-    let large = artifact.versions.len() > LARGE;
-    let store = artifacts.store().clone();
-    let make = move || {
-        let versions = artifact.metadata(policy, now);
-        if versions.is_none() && plugins.is_empty() {
-            return None;
-        }
-        let updated = versions.as_ref().map(|versions| versions.updated);
-        let modified = updated.max(group.filter(|_| !plugins.is_empty()).map(|group| group.modified));
-        let document = || {
-            Rendered::new(
-                metadata::render(versions.as_ref(), &plugins),
-                modified.unwrap_or(artifact.modified),
-            )
+    actor: &Actor,
+    group: Arc<Versioned<Plugins>>,
+) -> Option<ReadablePlugins> {
+    let mut hidden = BTreeSet::new();
+    for artifact in group.by_artifact.keys() {
+        let name = format!("{}:{artifact}", group.group).parse::<ArtifactName>();
+        let readable = match &name {
+            Ok(name) => call.allows(actor, name, Action::Read).await.is_ok(),
+            Err(_) => false,
         };
-        Some(if cached {
-            store.derived(&key, &artifact.revision, &variant, || {
-                let document = document();
-                let weight = document.weight();
-                (document, weight)
-            })
-        } else {
-            Arc::new(document())
-        })
-    };
-    if !large {
-        return Ok(make());
+        if !readable {
+            hidden.insert(artifact.clone());
+        }
     }
-    // At most a few at once, and whoever waited finds what the one before made.
-    let internal = |error: Box<dyn std::error::Error + Send + Sync>| Error::Internal(error);
-    let _turn = call.registry.renderers().acquire().await.map_err(|error| internal(error.into()))?;
-    tokio::task::spawn_blocking(make).await.map_err(|error| internal(error.into()))
-}
-
-/// The document of a snapshot, made once for each state of it.
-async fn snapshot(call: &Call<'_>, version: &VersionName) -> Result<Arc<Rendered>, Error> {
-    let artifacts = call.registry.artifacts();
-    let document = artifacts.version(version).await?.ok_or_else(Error::no_file)?;
-    let key = artifacts.version_key(version);
-    Ok(artifacts.store().derived(&key, &document.revision, "metadata", || {
-        let rendered = Rendered::new(document.snapshot(version).render(), document.modified);
-        let weight = rendered.weight();
-        (rendered, weight)
-    }))
+    (hidden.len() < group.by_artifact.len()).then_some(ReadablePlugins { group, hidden })
 }
 
 /// `PUT <folder>/maven-metadata.xml` and its checksums. Of the document only what a repository cannot know is used: which versions

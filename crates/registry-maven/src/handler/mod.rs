@@ -1,10 +1,13 @@
 //! Routes to functions: one line a route.
 
 mod call;
+mod checksum;
 mod files;
 mod folders;
 mod metadata;
+mod place;
 mod remove;
+mod rendered;
 mod route;
 mod upload;
 
@@ -56,11 +59,13 @@ async fn dispatch(call: &mut Call<'_>, path: &str) -> Result<Response, Error> {
         (&Method::GET, Route::Prefixes { checksum }) => folders::prefixes(call, *checksum).await,
         (&Method::GET, Route::Folder(folder)) => folders::list(call, *folder).await,
         (&Method::GET, Route::Other) => files::other(call, &path).await,
-        (&Method::PUT, Route::File { version, file }) => upload::put(call, version, file).await,
+        (&Method::PUT, Route::File { version, file }) => upload::put(call, version, file, &path).await,
         (&Method::PUT, Route::Metadata { folder, checksum }) => metadata::put(call, *folder, *checksum).await,
-        (&Method::PUT, Route::Folder(_)) => upload::refuse(call, "a folder's path takes no content").await,
+        (&Method::PUT, Route::Folder(_)) => {
+            upload::refuse(call, Error::Conflict("a folder's path takes no content".to_owned())).await
+        }
         (&Method::PUT, Route::Prefixes { .. } | Route::Other) => {
-            upload::refuse(call, "files lie at group/artifact/version/file").await
+            upload::refuse(call, Error::bad("files lie at group/artifact/version/file")).await
         }
         (&Method::DELETE, Route::File { version, file }) => remove::file(call, version, file).await,
         (&Method::DELETE, Route::Folder(folder)) => remove::folder(call, *folder).await,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, future};
 use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 use registry_core::{
@@ -11,22 +11,22 @@ use registry_core::{
     auth::Action,
     hooks::Operation,
     http::respond_empty,
-    storage::{ArtifactReader, ArtifactSpec, Draft, PendingArtifact, Versioned, WantedDigests},
+    storage::{ArtifactReader, ArtifactSpec, PendingArtifact, Versioned, WantedDigests},
 };
 
-use super::{call::Call, files::content_type, metadata::MAX_CHECKSUM};
+use super::{call::Call, checksum, files::content_type, place};
 use crate::{
     archive,
     config::{VersionPolicy, WritePolicy},
     error::Error,
-    names::{FileKind, VersionName},
+    names::{FileKind, RepositoryPath, VersionName},
     store::{
         changes::{self, Added, NewFile, Rules},
         plugins::Plugin,
         version::{File, Version},
     },
     wire::{
-        checksum::{Algorithm, ChecksumError, Checksums},
+        checksum::{Algorithm, Checksums},
         pom::{Pom, Project},
     },
 };
@@ -45,19 +45,24 @@ impl Call<'_> {
 }
 
 /// A path that takes nothing.
-pub(crate) async fn refuse(call: &Call<'_>, why: &str) -> Result<Response, Error> {
+pub(crate) async fn refuse(call: &Call<'_>, why: Error) -> Result<Response, Error> {
     call.writer().await?;
-    Err(Error::bad(why))
+    Err(why)
 }
 
 /// `PUT <group>/<artifact>/<version>/<file>`, also with the ending of a checksum.
-pub(crate) async fn put(call: &mut Call<'_>, version: &VersionName, file: &str) -> Result<Response, Error> {
+pub(crate) async fn put(
+    call: &mut Call<'_>,
+    version: &VersionName,
+    file: &str,
+    path: &RepositoryPath,
+) -> Result<Response, Error> {
     let actor = call.allow(version.artifact(), Action::Write).await?;
     call.open_for_writing()?;
     check_policy(call.registry.config().versions, version)?;
     match Algorithm::split(file) {
-        Some((of, algorithm)) => put_checksum(call, version, of, algorithm).await,
-        None => put_file(call, &actor, version, file).await,
+        Some((of, algorithm)) => checksum::put(call, &actor, version, of, algorithm).await,
+        None => put_file(call, &actor, version, file, path).await,
     }
 }
 
@@ -82,6 +87,7 @@ async fn put_file(
     actor: &Actor,
     version: &VersionName,
     file: &str,
+    path: &RepositoryPath,
 ) -> Result<Response, Error> {
     let artifacts = call.registry.artifacts();
     let config = call.registry.config();
@@ -94,7 +100,11 @@ async fn put_file(
     if length.is_some_and(|length| length > limit) {
         return Err(Error::TooLarge { what: "file", limit });
     }
-    let found = artifacts.version(version).await?;
+    let (found, free) = future::join(artifacts.version(version), place::check(call, path)).await;
+    let found = found?;
+    if !found.as_ref().is_some_and(|found| found.files.contains_key(file)) {
+        free?;
+    }
     changes::check_early(found.as_deref().map(|found| &found.value), version, file, length, rules)?;
     if found.is_none()
         && let Some(artifact) = artifacts.artifact(version.artifact()).await?
@@ -111,7 +121,8 @@ async fn put_file(
     let body = call.take_body();
     let (pending, text) = write(call, version, file, body, kind.is_pom(file)).await?;
     let checksums = Checksums::from(pending.digests());
-    changes::check_checksums(&checksums, &announced)?;
+    // What other servers answer, and build tools know, where a header of the file's own request is wrong.
+    changes::check_checksums(&checksums, &announced).map_err(|error| Error::Conflict(error.to_string()))?;
     let project = match text {
         Some(text) => read_pom(&text, version, config.strict_poms)?,
         None => None,
@@ -263,35 +274,4 @@ async fn describe_plugin(
     let plugin = Plugin { name, prefix: found.prefix };
     artifacts.set_plugins(version.artifact().group(), vec![(id, plugin)], false, call.now()).await?;
     Ok(())
-}
-
-/// A checksum beside a file: compared with the file's, or kept until the file comes.
-async fn put_checksum(
-    call: &mut Call<'_>,
-    version: &VersionName,
-    of: &str,
-    algorithm: Algorithm,
-) -> Result<Response, Error> {
-    if Algorithm::split(of).is_some() {
-        return Err(Error::bad("checksums have no checksums of their own"));
-    }
-    let artifacts = call.registry.artifacts();
-    if !artifacts.fits(version, of) {
-        return Err(Error::bad("the path is too long for this repository's store"));
-    }
-    let body = call.read(MAX_CHECKSUM).await?;
-    let digits = algorithm.parse(&body).map_err(|error: ChecksumError| Error::from(error))?;
-    let mut announced = Checksums::default();
-    announced.set(algorithm, digits.clone());
-    if let Some(document) = artifacts.version(version).await?
-        && let Some(found) = document.files.get(of)
-    {
-        changes::check_checksums(&found.checksums(), &announced)?;
-        return Ok(respond_empty(StatusCode::CREATED));
-    }
-    let (key, now, name, of) = (artifacts.version_key(version), call.now(), version.clone(), of.to_owned());
-    let expect =
-        move |draft: &mut Draft<Version>| changes::expect(draft, &name, &of, (algorithm, &digits), now);
-    artifacts.store().update(&key, expect).await.map_err(Error::from)?;
-    Ok(respond_empty(StatusCode::CREATED))
 }

@@ -49,6 +49,13 @@ impl ArtifactName {
         !folders.is_empty() && folders.iter().all(|folder| is_word(folder, b"") && !folder.contains('.'))
     }
 
+    /// The artifact in whose folder a group lies: `com:acme` of `com.acme`. One that lies at the top has none.
+    pub(crate) fn of_group(group: &str) -> Option<Self> {
+        let (above, last) = group.rsplit_once('.')?;
+        let above: Vec<String> = above.split('.').map(str::to_owned).collect();
+        Self::new(&above, last)
+    }
+
     /// The group: `com.acme`.
     pub(crate) fn group(&self) -> &str {
         &self.group

@@ -75,6 +75,14 @@ impl RepositoryPath {
         (!self.directory).then_some((file, Folder(folder)))
     }
 
+    /// What lies above, each as if it were a file.
+    pub(crate) fn above(&self) -> impl Iterator<Item = (&str, Folder<'_>)> {
+        (1..self.segments.len()).filter_map(|depth| {
+            let (file, folder) = self.segments.get(..depth)?.split_last()?;
+            Some((file.as_str(), Folder(folder)))
+        })
+    }
+
     /// The path as that of a folder.
     pub(crate) fn folder(&self) -> Folder<'_> {
         Folder(&self.segments)
@@ -131,6 +139,15 @@ mod tests {
         assert!(RepositoryPath::parse("/a/").unwrap().file().is_none());
         assert!(RepositoryPath::parse("/a").unwrap().folder().artifact().is_none());
         assert!(RepositoryPath::parse("/com.acme/lib/1.0/").unwrap().folder().version().is_none());
+    }
+
+    #[test]
+    fn everything_above_a_path_could_be_a_file() {
+        let path = RepositoryPath::parse("/com/acme/lib/1.0/x.jar").unwrap();
+        let above: Vec<_> = path.above().map(|(file, folder)| (folder.segments().join("/"), file)).collect();
+        let expected = [("", "com"), ("com", "acme"), ("com/acme", "lib"), ("com/acme/lib", "1.0")];
+        assert_eq!(above, expected.map(|(folder, file)| (folder.to_owned(), file)));
+        assert_eq!(RepositoryPath::parse("").unwrap().above().count(), 0);
     }
 
     #[test]

@@ -32,6 +32,10 @@ pub(crate) struct Artifact {
     /// What the newest POM of its highest version said when that version came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) project: Option<Project>,
+    /// Whether the group of the same folder (`com.acme.lib` where this is `com.acme:lib`) may have plugins: it spares whoever asks
+    /// for the folder's metadata a look at a document that nearly never is there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) group_has_plugins: bool,
     /// Fields of newer versions.
     #[serde(flatten)]
     pub(crate) unknown: UnknownFields,
@@ -66,6 +70,7 @@ impl Artifact {
             modified: now.trunc_subsecs(0) - TimeDelta::seconds(1),
             versions: BTreeMap::new(),
             project: None,
+            group_has_plugins: false,
             unknown: UnknownFields::default(),
         }
     }
@@ -75,9 +80,13 @@ impl Artifact {
         self.modified = next_second(self.modified, now);
     }
 
-    /// How many versions clients are told of at that time: what the metadata depends on beside the document itself.
-    pub(crate) fn listed_count(&self, now: DateTime<Utc>) -> usize {
-        self.versions.values().filter(|entry| entry.known_from() <= now).count()
+    /// When those versions will be listed that nothing announced, in ascending order: what the metadata depends on beside the
+    /// document itself.
+    pub(crate) fn due(&self) -> Vec<DateTime<Utc>> {
+        let waiting = self.versions.values().filter(|entry| entry.listed.is_none());
+        let mut due: Vec<_> = waiting.map(Entry::known_from).collect();
+        due.sort_unstable();
+        due
     }
 
     /// What clients are told at that time, if anything.
@@ -136,7 +145,7 @@ mod tests {
         assert_eq!((early.ascending, early.updated), (vec!["1"], at(2)));
         let late = artifact.metadata(LatestPolicy::Highest, at(11)).unwrap();
         assert_eq!((late.ascending, late.latest, late.updated), (vec!["1", "2"], Some("2"), at(11)));
-        assert_eq!((artifact.listed_count(at(5)), artifact.listed_count(at(11))), (1, 2));
+        assert_eq!(artifact.due(), [at(11)]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use registry_core::storage::Draft;
+use registry_core::storage::{DataRef, Draft};
 
 use super::{
     artifact::{Artifact, Entry},
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::{MavenConfig, WritePolicy},
     error::Error,
-    names::{Build, FileKind, VersionName},
+    names::{ArtifactName, Build, FileKind, VersionName},
     wire::{
         checksum::{Algorithm, Checksums},
         pom::Project,
@@ -24,6 +24,8 @@ use crate::{
 
 /// A checksum that came before its file is good for so long.
 const EXPECTED_FOR: TimeDelta = TimeDelta::minutes(10);
+/// So long after a file its checksums still are of the same deployment: clients send them right behind it.
+const CHECKED_FOR: TimeDelta = TimeDelta::minutes(1);
 /// The most files of a version that checksums are waiting for.
 const MAX_EXPECTED: usize = 256;
 
@@ -208,6 +210,22 @@ pub(crate) fn expect(
     Ok(false)
 }
 
+/// Whether a file is so new that its uploader's own checksum can still undo it.
+pub(crate) fn can_be_taken_back(file: &File, uploader: &str, now: DateTime<Utc>) -> bool {
+    file.uploader == uploader && file.uploaded.checked_add_signed(CHECKED_FOR).is_some_and(|end| now <= end)
+}
+
+/// Takes a file back that was damaged on its way: as if it had never come, so that other bytes can. Not where it has other bytes
+/// by now.
+pub(crate) fn take_back(draft: &mut Draft<Version>, file: &str, bytes: &DataRef, now: DateTime<Utc>) {
+    let is_there = |document: &Version| document.files.get(file).is_some_and(|found| found.data == *bytes);
+    let there = draft.get().is_some_and(is_there);
+    if let Some(document) = draft.edit_if(there) {
+        document.drop_file(file, now);
+        document.touch(now);
+    }
+}
+
 /// Deletes a file, or all of them.
 pub(crate) fn remove(
     draft: &mut Draft<Version>,
@@ -358,6 +376,14 @@ pub(crate) fn complete(draft: &mut Draft<Artifact>, versions: &BTreeSet<String>,
         }
     }
     artifact.touch(now);
+}
+
+/// Marks the artifact in whose folder a group with plugins lies, whether there is such an artifact or not.
+pub(crate) fn mark_group(draft: &mut Draft<Artifact>, name: &ArtifactName, now: DateTime<Utc>) {
+    if !draft.get().is_some_and(|artifact| artifact.group_has_plugins) {
+        let artifact = draft.edit_or_insert_with(|| Artifact::new(name.clone(), now));
+        artifact.group_has_plugins = true;
+    }
 }
 
 /// Sets plugins of a group. What is only guessed does not replace what is there.

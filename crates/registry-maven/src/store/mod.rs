@@ -127,8 +127,15 @@ impl Artifacts {
         &self,
         name: &ArtifactName,
     ) -> Result<Option<Arc<Versioned<Artifact>>>, StorageError> {
-        let document = self.store.read::<Artifact>(&self.artifact_key(name)).await?;
-        Ok(document.filter(|document| !document.versions.is_empty()))
+        Ok(self.any_artifact(name).await?.filter(|document| !document.versions.is_empty()))
+    }
+
+    /// An artifact's document, also of one that has no versions.
+    pub(crate) async fn any_artifact(
+        &self,
+        name: &ArtifactName,
+    ) -> Result<Option<Arc<Versioned<Artifact>>>, StorageError> {
+        self.store.read::<Artifact>(&self.artifact_key(name)).await
     }
 
     /// The plugins of a group that has some.

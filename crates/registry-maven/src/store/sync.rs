@@ -95,7 +95,8 @@ impl Artifacts {
             .map(drop)
     }
 
-    /// Sets plugins of a group.
+    /// Sets plugins of a group. The artifact in whose folder the group lies learns of it first: whoever reads that document finds the
+    /// plugins, or they were not there yet.
     pub(crate) async fn set_plugins(
         &self,
         group: &str,
@@ -103,6 +104,11 @@ impl Artifacts {
         guessed: bool,
         now: DateTime<Utc>,
     ) -> Result<(), StorageError> {
+        if let Some(name) = ArtifactName::of_group(group) {
+            let key = self.artifact_key(&name);
+            let mark = move |draft: &mut Draft<Artifact>| changes::mark_group(draft, &name, now);
+            change::<Artifact>(self.store(), &key, mark).await?;
+        }
         let (key, group) = (self.plugins_key(group), group.to_owned());
         let set = move |draft: &mut Draft<Plugins>| {
             changes::set_plugins(draft, &group, &plugins, guessed, now);

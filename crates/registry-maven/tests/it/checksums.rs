@@ -1,6 +1,6 @@
 //! Checksums: served of everything, compared with what clients send.
 
-use crate::app::{Client as _, Setup, checksums};
+use crate::app::{Client as _, Setup, checksums, pom};
 
 const JAR: &str = "/com/acme/lib/1.0/lib-1.0.jar";
 
@@ -34,6 +34,7 @@ async fn checklist_9_everything_has_four_checksums_in_files_and_headers() {
 async fn checklist_14_checksums_that_match_are_taken_and_others_are_not() {
     let app = Setup::new().build();
     app.put(JAR, "jar").await.expect(201);
+    app.pass(61);
     let stored = app.objects().await;
     for (extension, digits) in checksums(b"jar") {
         for form in [
@@ -59,6 +60,45 @@ async fn checklist_14_checksums_that_match_are_taken_and_others_are_not() {
     app.get(&format!("{JAR}.sha1.md5")).await.expect(404);
     let large = app.ask("PUT", &format!("{JAR}.sha1")).token("alice-token").body("x".repeat(5000));
     app.refused(large, 413, "").await;
+}
+
+#[tokio::test]
+async fn checklist_14_a_file_that_was_damaged_on_its_way_is_not_kept() {
+    let app = Setup::new().build();
+    app.put("/com/acme/lib/1.0/lib-1.0.pom", "<project/>").await.expect(201);
+    app.put(JAR, "torn").await.expect(201);
+    app.pass(60);
+    let [(_, md5), (_, sha1), ..] = checksums(b"jar");
+    let reply = app.put(&format!("{JAR}.sha1"), sha1.clone()).await.expect(400);
+    assert!(reply.error().contains("does not match"), "{reply:?}");
+    assert!(reply.error().contains("not kept"), "{reply:?}");
+    for gone in [JAR.to_owned(), format!("{JAR}.sha1")] {
+        app.get(&gone).await.expect(404);
+    }
+    assert_eq!(app.versions("/com/acme/lib").await, ["1.0"], "the POM is whole");
+    // The right bytes can follow, and what is whole stays whatever comes after it from others or late.
+    app.put(JAR, "jar").await.expect(201);
+    app.put(&format!("{JAR}.sha1"), sha1.clone()).await.expect(201);
+    let wrong = checksums(b"torn")[1].1.clone();
+    let put = app.ask("PUT", &format!("{JAR}.sha1")).token("writer-token").body(wrong.clone());
+    app.refused(put, 400, "does not match").await;
+    app.pass(61);
+    let put = app.ask("PUT", &format!("{JAR}.sha1")).token("alice-token").body(wrong);
+    app.refused(put, 400, "does not match").await;
+    assert_eq!(app.get(JAR).await.text(), "jar");
+    assert_eq!(app.get(&format!("{JAR}.md5")).await.text(), md5);
+}
+
+#[tokio::test]
+async fn a_version_of_which_nothing_is_whole_is_not_listed() {
+    let app = Setup::new().build();
+    let path = "/com/acme/lib/1.0/lib-1.0.pom";
+    app.put(path, pom("com.acme", "lib", "1.0", "jar")).await.expect(201);
+    app.put(&format!("{path}.md5"), checksums(b"other")[0].1.clone()).await.expect(400);
+    app.get("/com/acme/lib/maven-metadata.xml").await.expect(404);
+    app.get("/com/acme/lib/1.0/").await.expect(404);
+    app.release("com.acme", "lib", "1.0").await;
+    assert_eq!(app.versions("/com/acme/lib").await, ["1.0"]);
 }
 
 #[tokio::test]
@@ -100,7 +140,7 @@ async fn checksums_in_headers_are_compared_too() {
     for (extension, digits) in checksums(b"other") {
         let name = format!("x-checksum-{extension}");
         let put = app.ask("PUT", JAR).token("alice-token").header(&name, &digits).body("jar");
-        app.refused(put, 400, "does not match").await;
+        app.refused(put, 409, "does not match").await;
         let put = app.ask("PUT", JAR).token("alice-token").header(&name, "abc").body("jar");
         app.refused(put, 400, "hexadecimal digits").await;
     }

@@ -99,3 +99,31 @@ async fn checklist_22_prefixes_of_what_may_be_read() {
     let bobs = app.ask("GET", "/.meta/prefixes.txt").token("bob-token").send().await.expect(200);
     assert!(!bobs.text().contains("acme"));
 }
+
+#[tokio::test]
+async fn files_and_folders_do_not_take_each_other_s_place() {
+    let app = Setup::new().build();
+    app.release("com.acme", "lib", "1.0").await;
+    app.release("com.acme", "tool", "2").await;
+    app.put("/com/acme/tool/2/notes", "text").await.expect(201);
+    app.put("/com/acme/deep/er/core/1.0/core-1.0.jar", "jar").await.expect(201);
+    for (path, words) in [
+        ("/com/acme/lib/1.0", "com/acme/lib/1.0 is a folder"),
+        ("/com/acme/tool/2", "com/acme/tool/2 is a folder"),
+        ("/com/acme/deep/er", "com/acme/deep/er is a folder"),
+        ("/com/acme/deep/er/core", "com/acme/deep/er/core is a folder"),
+        ("/com/acme/lib/1.0/", "folder's path takes no content"),
+        ("/com/acme/lib/1.0/lib-1.0.jar/x", "lib-1.0.jar is a file"),
+        ("/com/acme/tool/2/notes/x", "notes is a file"),
+        ("/com/acme/tool/2/notes/1.0/notes-1.0.jar", "notes is a file"),
+        ("/com/acme/tool/2/notes/more/1.0/more-1.0.pom", "notes is a file"),
+    ] {
+        app.refused(app.ask("PUT", path).token("alice-token").body("x"), 409, words).await;
+    }
+    // What was there is as it was, and can be deployed again.
+    app.put("/com/acme/tool/2/notes", "text").await.expect(200);
+    app.release("com.acme.lib", "other", "1.0").await;
+    // A name is free again once its folder is empty.
+    app.delete("/com/acme/tool/2/").await.expect(204);
+    app.put("/com/acme/tool/2", "text").await.expect(201);
+}

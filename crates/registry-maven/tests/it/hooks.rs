@@ -2,7 +2,7 @@
 
 use registry_core::testing::Recorder;
 
-use crate::app::{Client as _, Setup};
+use crate::app::{Client as _, Setup, checksums};
 
 #[tokio::test]
 async fn hooks_hear_of_everything_and_may_refuse() {
@@ -26,4 +26,24 @@ async fn hooks_hear_of_everything_and_may_refuse() {
         recorder.done(),
         ["put com.acme:lib 1.0 alice", "get com.acme:lib 1.0 alice", "delete com.acme:lib 1.0 alice",]
     );
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_taken_back_as_a_deletion_and_stays_where_hooks_refuse_that() {
+    let recorder = Recorder::new();
+    let mut setup = Setup::new();
+    setup.options.hooks = recorder.hooks();
+    let app = setup.build();
+    let jar = "/com/acme/lib/1.0/lib-1.0.jar";
+    let sha1 = checksums(b"jar")[1].1.clone();
+    app.put(jar, "torn").await.expect(201);
+    recorder.refuse(Some("nothing is deleted here"));
+    let put = app.ask("PUT", &format!("{jar}.sha1")).token("alice-token").body(sha1.clone());
+    app.refused(put, 400, "does not match").await;
+    recorder.refuse(None);
+    assert_eq!(app.get(jar).await.text(), "torn");
+    app.put(&format!("{jar}.sha1"), sha1).await.expect(400);
+    app.get(jar).await.expect(404);
+    app.services.storage.drained().await;
+    assert_eq!(recorder.done().last().unwrap(), "delete com.acme:lib 1.0 alice");
 }

@@ -7,10 +7,10 @@ mod suite;
 mod table;
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
@@ -129,19 +129,28 @@ fn run_on(
     name: &str,
     options: &Options,
 ) -> Result<Tally> {
+    let mut dirs = Vec::new();
+    for (suite, _) in suites {
+        dirs.push(scratch(tools, &format!("{name}/{}", suite.protocol))?);
+    }
+    let mut work = Vec::new();
+    for ((suite, clients), dir) in suites.iter().zip(&dirs) {
+        let context = column::Context { suite, tools, binary, backend, dir, full: options.full };
+        work.extend(clients.iter().map(|client| (context.clone(), client)));
+    }
+    let mut done = run_columns(&work, options.jobs).into_iter();
     let mut tally = Tally::default();
-    for (suite, clients) in suites {
-        let started = Instant::now();
-        let dir = scratch(tools, &format!("{name}/{}", suite.protocol))?;
-        let context = column::Context { suite, tools, binary, backend, dir: &dir, full: options.full };
-        let columns = run_columns(&context, clients, options.jobs);
+    for ((suite, clients), dir) in suites.iter().zip(&dirs) {
+        let (begun, columns): (Vec<Instant>, Vec<column::Column>) = done.by_ref().take(clients.len()).unzip();
         let table = table::Table::new(suite, &columns);
         println!("{}", table.for_terminal());
-        let seconds = started.elapsed().as_secs();
+        let ended = begun.iter().zip(&columns).map(|(begun, column)| *begun + column.elapsed).max();
+        let elapsed = ended.zip(begun.iter().min()).map_or(Duration::ZERO, |(ended, begun)| ended - *begun);
         println!(
-            "{name} {}: {} ({seconds} s; outputs in {})\n",
+            "{name} {}: {} ({} s; outputs in {})\n",
             suite.protocol,
             table.tally(),
+            elapsed.as_secs(),
             dir.display()
         );
         tally += table.tally();
@@ -152,28 +161,28 @@ fn run_on(
     Ok(tally)
 }
 
-/// Runs the clients, a few at a time; the results come in the suite's order.
-fn run_columns(context: &column::Context<'_>, clients: &[Client], jobs: usize) -> Vec<column::Column> {
+/// Runs the clients, a few at a time, whatever suite they are of: a suite with one client leaves no processor idle. When each
+/// began and what it did come in the order of `work`.
+fn run_columns(work: &[(column::Context<'_>, &Client)], jobs: usize) -> Vec<(Instant, column::Column)> {
     let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, column::Column)>> = Mutex::new(Vec::new());
+    let done: Mutex<Vec<(usize, Instant, column::Column)>> = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, clients.len().max(1)) {
+        for _ in 0..jobs.clamp(1, work.len().max(1)) {
             scope.spawn(|| {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(client) = clients.get(at) else { break };
+                    let Some((context, client)) = work.get(at) else { break };
+                    let begun = Instant::now();
                     let column = column::run(context, client);
                     eprintln!("  {} {}: {} s", column.title, column.version, column.elapsed.as_secs());
-                    if let Ok(mut done) = done.lock() {
-                        done.push((at, column));
-                    }
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((at, begun, column));
                 }
             });
         }
     });
-    let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, column)| column).collect()
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(at, _, _)| *at);
+    done.into_iter().map(|(_, begun, column)| (begun, column)).collect()
 }
 
 /// Like [`workspace::scratch`], also where clients left files of root's.

@@ -97,16 +97,18 @@ impl<'r> Call<'r> {
     }
 
     /// All packages that the actor may read, as the catalog knows them, in the order of their names.
-    pub(crate) async fn readable(&self, actor: &Actor) -> Result<Vec<(Arc<CatalogEntry>, Details)>, Error> {
-        let all = self.registry.services().catalog.all(&self.registry.instance().name).await?;
-        let mut readable = Vec::with_capacity(all.len());
-        for entry in all {
-            if self.allows(actor, &entry.name, Action::Read).await.is_ok() {
-                let details = details(&entry);
-                readable.push((entry, details));
-            }
-        }
-        Ok(readable)
+    pub(crate) async fn readable(
+        &self,
+        actor: &Actor,
+    ) -> Result<Arc<Vec<(Arc<CatalogEntry>, Details)>>, Error> {
+        let registry = self.registry;
+        let place = (registry.instance(), registry.packages().store());
+        let list = registry.services().listed(place, actor, "search", |entries| {
+            let shown: Vec<_> = entries.iter().map(|entry| (Arc::clone(entry), details(entry))).collect();
+            let weight = shown.len().saturating_mul(512);
+            (shown, weight)
+        });
+        Ok(list.await?)
     }
 
     // ----- what

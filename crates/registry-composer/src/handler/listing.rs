@@ -27,18 +27,18 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Response, Error> {
     let (vendor, kind) = (query.get("vendor"), query.get("type"));
     let fields: Vec<&str> =
         query.iter().filter(|(key, _)| key.starts_with("fields[")).map(|(_, v)| v).collect();
-    let mut entries = call.readable(&actor).await?;
-    entries.retain(|(entry, details)| {
+    let all = call.readable(&actor).await?;
+    let entries = all.iter().filter(|(entry, details)| {
         filter.as_ref().is_none_or(|filter| filter.matches(&entry.name))
             && vendor.is_none_or(|vendor| entry.name.split('/').next() == Some(vendor))
             && kind.is_none_or(|kind| details.kind == kind)
     });
     if fields.is_empty() {
-        let names: Vec<&str> = entries.iter().map(|(entry, _)| entry.name.as_str()).collect();
+        let names: Vec<&str> = entries.map(|(entry, _)| entry.name.as_str()).collect();
         return Ok(json_response(StatusCode::OK, &json!({"packageNames": names})));
     }
     let mut packages = Map::new();
-    for (entry, details) in &entries {
+    for (entry, details) in entries {
         let mut shown = Map::new();
         for field in &fields {
             let value = match *field {

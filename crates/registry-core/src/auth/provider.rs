@@ -179,6 +179,12 @@ pub trait AuthProvider: Send + Sync + fmt::Debug {
         access.decide(actor)
     }
 
+    /// Whether [`AuthProvider::authorize`] looks at the actor's scopes and at whether the token is for reading only, and at nothing
+    /// else: lists of packages are then made once for all who have the same. A provider that says yes must not refine `authorize`.
+    fn decides_by_scopes(&self) -> bool {
+        false
+    }
+
     /// Makes a token. The caller has checked who may.
     async fn mint_token(&self, mint: MintToken) -> Result<MintedToken, AuthError>;
 

@@ -248,6 +248,10 @@ macro_rules! decided {
                 self.decisions.authenticate(request).await
             }
 
+            fn decides_by_scopes(&self) -> bool {
+                true
+            }
+
             async fn mint_token(&self, mint: MintToken) -> Result<MintedToken, AuthError> {
                 self.decisions.mint_token(mint).await
             }

@@ -2,6 +2,7 @@
 
 mod keeper;
 mod life;
+mod listing;
 mod marker;
 mod reading;
 mod shelves;
@@ -183,6 +184,22 @@ impl Catalog {
     /// All entries, for a search that ranks them itself.
     pub async fn all(&self, instance: &InstanceName) -> Result<Vec<Arc<CatalogEntry>>, StorageError> {
         self.keeper.ask(|shelves| shelves.entries(instance, None).cloned().collect()).await
+    }
+
+    /// What tells this state of an instance's entries from all others that this process has seen.
+    pub(super) async fn edition(&self, instance: &InstanceName) -> Result<u64, StorageError> {
+        self.keeper.ask(|shelves| shelves.edition(instance)).await
+    }
+
+    /// All entries, with their state's edition.
+    pub(super) async fn edited(
+        &self,
+        instance: &InstanceName,
+    ) -> Result<(u64, Vec<Arc<CatalogEntry>>), StorageError> {
+        let whole = |shelves: &Shelves| {
+            (shelves.edition(instance), shelves.entries(instance, None).cloned().collect())
+        };
+        self.keeper.ask(whole).await
     }
 
     /// Writes now what would be written soon.

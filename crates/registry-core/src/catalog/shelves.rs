@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     ops::Bound,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde::{Deserialize, Serialize};
@@ -32,10 +35,25 @@ pub(super) struct Slot {
     pub(super) entry: Option<Arc<CatalogEntry>>,
 }
 
+/// One instance's names.
+#[derive(Debug, Default)]
+struct Shelf {
+    slots: BTreeMap<Arc<str>, Slot>,
+    /// Another one after each change. No two states of any shelf in this process have the same.
+    edition: u64,
+}
+
+impl Shelf {
+    fn new_edition(&mut self) {
+        static NEWEST: AtomicU64 = AtomicU64::new(0);
+        self.edition = NEWEST.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+    }
+}
+
 /// All instances' entries in byte order of their names, and how far each node's stream was read into them.
 #[derive(Debug, Default)]
 pub(super) struct Shelves {
-    instances: HashMap<InstanceName, BTreeMap<Arc<str>, Slot>>,
+    instances: HashMap<InstanceName, Shelf>,
     /// By node, the number of its first segment that is not in here.
     pub(super) cursors: BTreeMap<String, u64>,
     /// The newest stamp that was seen.
@@ -49,7 +67,7 @@ impl Shelves {
     }
 
     pub(super) fn slot(&self, instance: &InstanceName, name: &str) -> Option<&Slot> {
-        self.instances.get(instance)?.get(name)
+        self.instances.get(instance)?.slots.get(name)
     }
 
     /// Takes a change in, unless a newer one of the same name is here.
@@ -60,13 +78,19 @@ impl Shelves {
             None => self.instances.entry(change.instance.clone()).or_default(),
         };
         let new = Slot { stamp: change.stamp, local, entry: change.entry.clone() };
-        match shelf.get_mut(&change.name) {
-            Some(slot) if slot.stamp > change.stamp => {}
+        match shelf.slots.get_mut(&change.name) {
+            Some(slot) if slot.stamp > change.stamp => return,
             Some(slot) => *slot = new,
             None => {
-                shelf.insert(Arc::clone(&change.name), new);
+                shelf.slots.insert(Arc::clone(&change.name), new);
             }
         }
+        shelf.new_edition();
+    }
+
+    /// What tells this state of an instance's packages from all others.
+    pub(super) fn edition(&self, instance: &InstanceName) -> u64 {
+        self.instances.get(instance).map_or(0, |shelf| shelf.edition)
     }
 
     /// The packages of an instance, beginning after a name.
@@ -77,14 +101,15 @@ impl Shelves {
     ) -> impl Iterator<Item = &'s Arc<CatalogEntry>> + use<'s> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let shelf = self.instances.get(instance);
-        let slots = shelf.into_iter().flat_map(move |shelf| shelf.range::<str, _>((from, Bound::Unbounded)));
+        let slots =
+            shelf.into_iter().flat_map(move |shelf| shelf.slots.range::<str, _>((from, Bound::Unbounded)));
         slots.filter_map(|(_, slot)| slot.entry.as_ref())
     }
 
     /// The names of an instance's packages whose newest change is older than a stamp.
     pub(super) fn names_before(&self, instance: &InstanceName, stamp: i64) -> Vec<Arc<str>> {
         let shelf = self.instances.get(instance);
-        let slots = shelf.into_iter().flatten();
+        let slots = shelf.into_iter().flat_map(|shelf| &shelf.slots);
         slots
             .filter(|(_, slot)| slot.entry.is_some() && slot.stamp < stamp)
             .map(|(name, _)| Arc::clone(name))
@@ -97,7 +122,7 @@ impl Shelves {
         let mut changes = Vec::new();
         for (instance, shelf) in &self.instances {
             changes.extend(
-                shelf.iter().filter(|(_, slot)| slot.entry.is_some() || slot.stamp >= gone_since).map(
+                shelf.slots.iter().filter(|(_, slot)| slot.entry.is_some() || slot.stamp >= gone_since).map(
                     |(name, slot)| Change {
                         instance: instance.clone(),
                         name: Arc::clone(name),
@@ -113,7 +138,7 @@ impl Shelves {
     /// Forgets packages that went away before a stamp.
     pub(super) fn forget_gone(&mut self, before: i64) {
         for shelf in self.instances.values_mut() {
-            shelf.retain(|_, slot| slot.entry.is_some() || slot.stamp >= before);
+            shelf.slots.retain(|_, slot| slot.entry.is_some() || slot.stamp >= before);
         }
     }
 }
@@ -166,6 +191,21 @@ mod tests {
             }
             prop_assert_eq!(names(&straight), names(&again));
         }
+    }
+
+    #[test]
+    fn each_state_has_an_edition_of_its_own() {
+        let npm = "npm".parse().unwrap();
+        let (mut shelves, mut other) = (Shelves::default(), Shelves::default());
+        assert_eq!(shelves.edition(&npm), other.edition(&npm));
+        shelves.apply(&change("a", 10, true), false);
+        other.apply(&change("b", 10, true), false);
+        let first = shelves.edition(&npm);
+        assert_ne!(first, other.edition(&npm));
+        shelves.apply(&change("a", 5, false), false);
+        assert_eq!(shelves.edition(&npm), first, "old news change nothing");
+        shelves.apply(&change("a", 10, false), false);
+        assert_ne!(shelves.edition(&npm), first);
     }
 
     #[test]

@@ -33,19 +33,26 @@ pub(crate) async fn index(call: &Call<'_>) -> Result<Response, Error> {
     let actor = call.actor().await?;
     call.allows_some(&actor, Action::Read)?;
     let form = form(call)?;
-    let entries = call.registry.services().catalog.all(&call.registry.instance().name).await?;
-    let mut projects = Vec::with_capacity(entries.len());
-    for entry in &entries {
-        let Ok(project) = entry.name.parse::<ProjectName>() else { continue };
-        if call.allows(&actor, &project, Action::Read).await.is_ok() {
-            let display = entry.details.get("display").and_then(serde_json::Value::as_str);
-            projects.push((entry.name.clone(), display.unwrap_or(&entry.name).to_owned()));
-        }
-    }
-    let body = render_index(form, &projects);
-    let content_type = HeaderValue::from_static(form.content_type());
-    let representation = Representation::new(content_type, body.into(), None, page_headers(&actor));
-    Ok(Arc::new(representation).respond(&call.parts))
+    let store = call.registry.projects().store();
+    let privacy = if actor.is_anonymous() { "public" } else { "private" };
+    let shown = format!("simple {form:?} {privacy}");
+    let services = call.registry.services();
+    let list = services.listed((call.registry.instance(), store), &actor, &shown, |entries| {
+        let projects: Vec<(&str, &str)> = entries
+            .iter()
+            .filter(|entry| entry.name.parse::<ProjectName>().is_ok())
+            .map(|entry| {
+                let display = entry.details.get("display").and_then(serde_json::Value::as_str);
+                (entry.name.as_str(), display.unwrap_or(&entry.name))
+            })
+            .collect();
+        let content_type = HeaderValue::from_static(form.content_type());
+        let body = render_index(form, &projects).into();
+        let representation = Representation::new(content_type, body, None, page_headers(&actor));
+        let weight = representation.weight();
+        (representation, weight)
+    });
+    Ok(list.await?.respond(&call.parts))
 }
 
 /// `GET /simple/<project>/`.

@@ -92,9 +92,9 @@ pub(crate) fn render_time(time: DateTime<Utc>) -> String {
 }
 
 /// The list of projects: their normal names and how they are spelt.
-pub(crate) fn render_index(form: Form, projects: &[(String, String)]) -> Vec<u8> {
+pub(crate) fn render_index(form: Form, projects: &[(&str, &str)]) -> Vec<u8> {
     if form == Form::Json {
-        let projects = projects.iter().map(|(_, display)| IndexEntry { name: display }).collect();
+        let projects = projects.iter().map(|&(_, display)| IndexEntry { name: display }).collect();
         let index = Index { meta: Meta { api_version: API_VERSION }, projects };
         return serde_json::to_vec(&index).unwrap_or_default();
     }

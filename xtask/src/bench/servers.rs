@@ -279,6 +279,8 @@ impl Kind {
                 fs::create_dir_all(dir.join("packages"))?;
                 let (host, port) = (addr.ip().to_string(), addr.port().to_string());
                 command.args(["run", "--interface", &host, "--port", &port, "--backend", "cached-dir"]);
+                // Its own server answers one connection at a time.
+                command.args(["--server", "waitress"]);
                 // Anybody may do anything, as at the other peers.
                 command.args(["--passwords", ".", "--authenticate", ".", "--disable-fallback", "packages"]);
                 Ok(None)

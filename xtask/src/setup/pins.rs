@@ -17,7 +17,7 @@ pub(crate) struct Pins {
     pub(crate) cargo: BTreeMap<String, CargoPin>,
 }
 
-/// A package of PyPI, in a virtual environment of its own.
+/// A package of PyPI, in a virtual environment of its own, with what it needs and does not ask for.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PythonPin {

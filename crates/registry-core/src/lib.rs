@@ -27,6 +27,7 @@ pub mod registry;
 pub mod storage;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod upstream;
 
 pub use actor::{Actor, ActorSlot};
 pub use body::{Body, BodyError};

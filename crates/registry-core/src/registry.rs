@@ -13,6 +13,7 @@ use crate::{
     http::PublicUrl,
     maintenance::{GcRun, VerifyRun},
     storage::{Storage, StorageError},
+    upstream::UpstreamEngine,
 };
 
 /// A request as registries take it.
@@ -35,10 +36,12 @@ pub struct Services {
     pub public_url: PublicUrl,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Other registries that are asked for what is not here.
+    pub upstreams: UpstreamEngine,
 }
 
 impl Services {
-    /// Services from their parts, with the machine's clock and URLs taken from each request.
+    /// Services from their parts, with the machine's clock, URLs taken from each request, and no upstreams.
     pub fn new(storage: Storage, auth: Arc<dyn AuthProvider>, catalog: Catalog) -> Self {
         Self {
             storage,
@@ -46,6 +49,7 @@ impl Services {
             catalog,
             public_url: PublicUrl::default(),
             clock: Arc::new(crate::clock::SystemClock),
+            upstreams: UpstreamEngine::none(),
         }
     }
 

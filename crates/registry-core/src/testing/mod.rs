@@ -8,6 +8,7 @@ pub mod archives;
 mod page;
 mod recorder;
 mod request;
+mod upstream;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -17,6 +18,7 @@ pub use self::{
     page::Page,
     recorder::Recorder,
     request::{Ask, Reply},
+    upstream::{Canned, FakeUpstream, Seen},
 };
 use crate::{
     Instance, PackageRegistry, Protocol, Services,
@@ -25,6 +27,7 @@ use crate::{
     clock::{Clock as _, ManualClock},
     maintenance::{GcRun, VerifyRun},
     storage::{Storage, StorageOptions},
+    upstream::{HttpConnector, InstanceUpstreams, StaticUpstreamProvider, UpstreamConfig, UpstreamEngine},
 };
 
 /// A protocol as its tests see it.
@@ -67,6 +70,8 @@ pub struct Setup<S: Subject> {
     pub bases: &'static [&'static str],
     /// What [`App::ask`] puts before each path.
     pub prefix: &'static str,
+    /// The upstreams and their rules.
+    pub upstreams: InstanceUpstreams,
     clock: Arc<ManualClock>,
 }
 
@@ -99,6 +104,7 @@ impl<S: Subject> Setup<S> {
             options: StorageOptions::default(),
             bases: S::BASES,
             prefix: S::PREFIX,
+            upstreams: InstanceUpstreams::default(),
             clock,
         }
     }
@@ -120,11 +126,36 @@ impl<S: Subject> Setup<S> {
         self
     }
 
+    /// Asks one more upstream, with the usual settings, named `up`, `up2`, `up3` …
+    pub fn upstream(self, url: &str) -> Self {
+        self.upstream_with(url, |_| {})
+    }
+
+    /// [`Setup::upstream`] with other settings.
+    pub fn upstream_with(mut self, url: &str, change: impl FnOnce(&mut UpstreamConfig)) -> Self {
+        let count = self.upstreams.upstreams.len();
+        let id = if count == 0 { "up".to_owned() } else { format!("up{}", count + 1) };
+        let mut config = UpstreamConfig::new(id.parse().unwrap(), url).unwrap();
+        change(&mut config);
+        self.upstreams.upstreams.push(config);
+        self
+    }
+
     /// The registry, over an empty store in memory.
     pub fn build(self) -> App<S> {
-        let storage = Storage::memory(self.options);
+        let storage = Storage::memory(self.options.clone());
+        self.build_on(storage)
+    }
+
+    /// The registry over this store, which another one may have filled.
+    pub fn build_on(self, storage: Storage) -> App<S> {
         let mut services = Services::new(storage, Arc::new(self.auth.build().unwrap()), Catalog::memory());
         services.clock = Arc::<ManualClock>::clone(&self.clock);
+        if !self.upstreams.upstreams.is_empty() {
+            let provider = StaticUpstreamProvider::new();
+            let provider = provider.with(S::PROTOCOL.into(), S::PROTOCOL, self.upstreams);
+            services.upstreams = UpstreamEngine::new(Arc::new(provider), Arc::new(HttpConnector));
+        }
         let bases = self.bases.iter().map(|base| base.parse().unwrap()).collect();
         let instance = Instance::new(S::PROTOCOL.into(), S::PROTOCOL, bases);
         let registry = S::registry(instance.clone(), services.clone(), self.config);

@@ -5,7 +5,8 @@
 //! tokens), [`hooks`] (a host's say in every put, get and delete), [`catalog`] (what exists) and [`http`]
 //! (conditional requests, ranges, negotiation, compression).
 //!
-//! Nothing here opens a socket: a request comes in as [`Request`], an answer leaves as [`Response`].
+//! Nothing here opens a socket: a request comes in as [`Request`], an answer leaves as [`Response`]. What is pulled through from other
+//! registries ([`upstream`]) goes out by a client that its host brings, or by that of the feature `upstream`.
 
 pub mod actor;
 pub mod administration;

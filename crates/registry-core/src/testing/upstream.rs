@@ -301,17 +301,18 @@ async fn give(stream: &mut TcpStream, seen: &Seen, answer: Canned) -> std::io::R
         (cut, length) = (None, Length::Right);
     }
     let mut head = format!("HTTP/1.1 {status} Canned\r\nconnection: close\r\n");
+    let mut line = |name: &str, value: &str| head.extend([name, ": ", value, "\r\n"]);
     if let Some(etag) = etag.filter(|_| status < 400) {
-        head.push_str(&format!("etag: {etag}\r\n"));
+        line("etag", &etag);
     }
     for (name, value) in &headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        line(name, value);
     }
     match length {
         _ if status == 304 => {}
-        Length::Right => head.push_str(&format!("content-length: {}\r\n", body.len())),
-        Length::Wrong(length) => head.push_str(&format!("content-length: {length}\r\n")),
-        Length::Chunked => head.push_str("transfer-encoding: chunked\r\n"),
+        Length::Right => line("content-length", &body.len().to_string()),
+        Length::Wrong(length) => line("content-length", &length.to_string()),
+        Length::Chunked => line("transfer-encoding", "chunked"),
         Length::None => {}
     }
     head.push_str("\r\n");

@@ -15,7 +15,7 @@ const IN_A_ROW: u32 = 5;
 /// So many successful probes close it.
 const PROBES: u32 = 2;
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// A probe that has not ended by then gives up its place.
 const PROBE_TIME: TimeDelta = TimeDelta::seconds(30);
 

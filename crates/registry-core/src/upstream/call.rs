@@ -51,7 +51,7 @@ pub(crate) struct Answer {
     /// Where it came from in the end, and what tells the breaker of it.
     pub(crate) served: Served,
     /// Held while the body is read.
-    pub(crate) _turn: OwnedSemaphorePermit,
+    pub(crate) turn: OwnedSemaphorePermit,
 }
 
 /// The hop that answered.

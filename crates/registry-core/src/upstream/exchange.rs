@@ -61,9 +61,7 @@ impl Upstream {
                 Attempt::Answered(incoming, served) => {
                     let Incoming { status, headers, body, delimited } = incoming;
                     return match self.read_status(status, &headers) {
-                        None => {
-                            Lookup::Found(Answer { status, headers, body, delimited, served, _turn: turn })
-                        }
+                        None => Lookup::Found(Answer { status, headers, body, delimited, served, turn }),
                         Some(end) => end,
                     };
                 }

@@ -138,7 +138,7 @@ impl Source {
         conditional: bool,
         answer: Answer,
     ) -> Result<Asked, FailureKind> {
-        let Answer { status, headers, body, served, _turn, .. } = answer;
+        let Answer { status, headers, body, served, turn: _turn, .. } = answer;
         match status {
             StatusCode::NOT_MODIFIED if conditional => return Ok(Asked::Unchanged(headers)),
             StatusCode::OK => {}

@@ -182,7 +182,7 @@ impl Source {
         let validator = strong_etag(&answer.headers);
         let (mut served, mut resumes) = (answer.served, 0);
         let mut body: BoxStream<'static, Result<Bytes, BodyError>> = answer.body.into_data_stream().boxed();
-        let mut turn = answer._turn;
+        let mut turn = answer.turn;
         loop {
             let broken = match timeout(config.idle_timeout, body.next()).await {
                 Ok(Some(Ok(piece))) => {
@@ -220,7 +220,7 @@ impl Source {
             observe::resumed(&self.upstream);
             served = next.served;
             body = next.body.into_data_stream().boxed();
-            turn = next._turn;
+            turn = next.turn;
         }
     }
 

@@ -7,7 +7,7 @@ use http::{HeaderMap, header};
 
 /// What an upstream's own `max-age` may shorten and lengthen a time to.
 const SHORTEST: Duration = Duration::from_secs(10);
-const LONGEST: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_mins(10);
 
 /// The times that decide about a copy.
 #[derive(Clone, Copy, Debug)]

@@ -44,7 +44,7 @@ fn builder(upstream: &UpstreamConfig, guarded: bool) -> Result<ClientBuilder, Bo
         .no_deflate()
         .no_zstd()
         .connect_timeout(upstream.connect_timeout)
-        .pool_idle_timeout(std::time::Duration::from_secs(60));
+        .pool_idle_timeout(std::time::Duration::from_mins(1));
     match &upstream.egress {
         Egress::Inherit => {}
         Egress::Direct => builder = builder.no_proxy(),

@@ -28,7 +28,7 @@ pub struct NamePolicy {
 }
 
 /// The versions that are not shown, from [`NamePolicy::sift`].
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Sifted {
     /// The hidden versions with the reason for each.
     pub hidden: Vec<(String, Denial)>,

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode, header};
 
 /// A longer wait than this is not waited out; the upstream cools instead.
 pub(crate) const SHORT_WAIT: Duration = Duration::from_secs(2);
-const LONGEST_WAIT: Duration = Duration::from_secs(600);
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 const FIRST_DELAY: Duration = Duration::from_millis(200);
 
@@ -31,12 +31,11 @@ pub(crate) fn is_passing(status: StatusCode) -> bool {
 /// What `Retry-After` says, in seconds or as a date; never more than ten minutes, and a second at least.
 pub(crate) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse::<i64>() {
-        Ok(seconds) => Duration::from_secs(u64::try_from(seconds).unwrap_or(0)),
-        Err(_) => {
-            let date: DateTime<Utc> = httpdate::parse_http_date(text).ok()?.into();
-            date.signed_duration_since(now).to_std().unwrap_or_default()
-        }
+    let wait = if let Ok(seconds) = text.parse::<i64>() {
+        Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+    } else {
+        let date: DateTime<Utc> = httpdate::parse_http_date(text).ok()?.into();
+        date.signed_duration_since(now).to_std().unwrap_or_default()
     };
     Some(wait.clamp(Duration::from_secs(1), LONGEST_WAIT))
 }

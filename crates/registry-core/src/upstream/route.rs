@@ -116,11 +116,11 @@ impl Upstreams {
             Ok(Ok(Resolution::Denied(denial))) => return Ok(Routing::Denied(denial)),
             Ok(Err(error)) => {
                 tracing::error!(error = %crate::Chain(&error), "the provider of upstreams failed");
-                return Err(self.provider_failed());
+                return Err(provider_failed());
             }
             Err(_) => {
                 tracing::error!("the provider of upstreams took too long");
-                return Err(self.provider_failed());
+                return Err(provider_failed());
             }
         };
         let name: Arc<str> = name.unwrap_or_default().into();
@@ -136,12 +136,6 @@ impl Upstreams {
         Ok(Routing::Ask(Route { sources, merge: plan.merge, policy: Arc::new(plan.policy) }))
     }
 
-    /// The provider is no upstream, but its failure is told like one's.
-    fn provider_failed(&self) -> Unanswered {
-        let id = UpstreamId::of_provider();
-        Failure::new(&id, FailureKind::Internal).into()
-    }
-
     pub(crate) fn store(&self) -> &Store {
         &self.inner.store
     }
@@ -149,6 +143,11 @@ impl Upstreams {
     pub(crate) fn engine(&self) -> &UpstreamEngine {
         &self.inner.engine
     }
+}
+
+/// The provider is no upstream, but its failure is told like one's.
+fn provider_failed() -> Unanswered {
+    Failure::new(&UpstreamId::of_provider(), FailureKind::Internal).into()
 }
 
 impl Route {

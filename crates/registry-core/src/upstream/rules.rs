@@ -52,7 +52,7 @@ pub(crate) struct Rules {
     reserved: Vec<NamePattern>,
     denied_names: Vec<NamePattern>,
     denied_versions: Vec<(NamePattern, Pattern, String)>,
-    rules: Vec<(Vec<NamePattern>, RuleAction)>,
+    by_name: Vec<(Vec<NamePattern>, RuleAction)>,
     min_release_age: Option<std::time::Duration>,
     excluded: Vec<NamePattern>,
 }
@@ -92,7 +92,7 @@ impl Rules {
             reserved: patterns(&set.reserved),
             denied_names,
             denied_versions,
-            rules: set.rules.iter().map(|rule| (patterns(&rule.names), rule.action.clone())).collect(),
+            by_name: set.rules.iter().map(|rule| (patterns(&rule.names), rule.action.clone())).collect(),
             min_release_age: set.min_release_age,
             excluded: patterns(&set.min_release_age_exclude),
         }
@@ -107,7 +107,7 @@ impl Rules {
         if let Some(pattern) = first(&self.reserved).and_then(|at| self.reserved.get(at)) {
             return Ruling::Local(pattern.text());
         }
-        for (patterns, action) in &self.rules {
+        for (patterns, action) in &self.by_name {
             if let Some(pattern) = first(patterns).and_then(|at| patterns.get(at)) {
                 return match action {
                     RuleAction::Deny => Ruling::Denied(pattern.text()),

@@ -35,7 +35,10 @@ pub(crate) struct Upstream {
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstream").field("instance", &self.instance).field("id", &self.config.id).finish()
+        f.debug_struct("Upstream")
+            .field("instance", &self.instance)
+            .field("id", &self.config.id)
+            .finish_non_exhaustive()
     }
 }
 

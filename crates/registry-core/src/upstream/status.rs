@@ -63,7 +63,7 @@ impl Provenance {
         let mut text = format!("smartregistry; {how}");
         if let Some((ttl, age)) = self.ttl.zip(self.age) {
             let left = i128::from(ttl.as_secs()) - i128::from(age.as_secs());
-            text.push_str(&format!("; ttl={left}"));
+            text = format!("{text}; ttl={left}");
         }
         let detail = match self.state {
             CacheState::StaleWhileRevalidate | CacheState::StaleIfError | CacheState::Offline => {
@@ -107,7 +107,7 @@ mod tests {
                 upstream: "public".parse().unwrap(),
                 state,
                 age: Some(Duration::from_secs(90)),
-                ttl: Some(Duration::from_secs(60)),
+                ttl: Some(Duration::from_mins(1)),
             };
             let mut headers = HeaderMap::new();
             provenance.put_on(&mut headers);

@@ -25,10 +25,13 @@ const EARLY: TimeDelta = TimeDelta::seconds(10);
 /// The most scopes whose tokens are kept.
 const MOST_TOKENS: usize = 1024;
 
+/// A token, and when it ends.
+type Held = (SecretString, DateTime<Utc>);
+
 /// The tokens of one upstream, by scope.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
-    held: Mutex<HashMap<Arc<str>, (SecretString, DateTime<Utc>)>>,
+    held: Mutex<HashMap<Arc<str>, Held>>,
     /// One exchange at a time: whoever waited finds what the one before got.
     exchange: tokio::sync::Mutex<()>,
 }

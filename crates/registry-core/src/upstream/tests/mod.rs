@@ -85,7 +85,7 @@ fn config(fake: &FakeUpstream) -> UpstreamConfig {
 /// A JSON document at `/NAME`, fresh for a minute.
 fn document(name: &str) -> DocumentRequest {
     let resource = Resource::new("documents").segments(name);
-    DocumentRequest::new(resource, name, "application/json", Duration::from_secs(60), |_, body| {
+    DocumentRequest::new(resource, name, "application/json", Duration::from_mins(1), |_, body| {
         serde_json::from_slice::<serde_json::Value>(body).map(drop).map_err(|_| "no JSON".to_owned())
     })
 }

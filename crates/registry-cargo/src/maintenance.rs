@@ -1,17 +1,14 @@
 //! Collecting what nobody can reach, hashing everything again, and telling the catalog anew.
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use registry_core::{
-    PackageRegistry as _,
-    maintenance::{GcRun, PackageDocument, PackageFolders, VerifyRun},
+    Maintenance,
+    maintenance::{GcRun, PackageDocument, VerifyRun},
     storage::{DataRef, StorageError, WantedDigests},
 };
 
-use crate::{
-    registry::CargoRegistry,
-    store::{Crates, DOCUMENT, document::CrateDocument},
-    wire::catalog::catalog_entry,
-};
+use crate::{registry::CargoRegistry, store::document::CrateDocument};
 
 impl PackageDocument for CrateDocument {
     fn live_data(&self) -> Vec<&DataRef> {
@@ -29,48 +26,41 @@ impl PackageDocument for CrateDocument {
     }
 }
 
-fn folders(crates: &Crates) -> PackageFolders {
-    PackageFolders::new(crates.store(), crates.root(), DOCUMENT)
-}
-
-/// Removes the bytes of versions that were deleted a grace ago, and bytes that no document names.
-pub(crate) async fn collect_garbage(crates: &Crates, run: &GcRun) -> Result<(), StorageError> {
-    folders(crates).collect_garbage::<CrateDocument>(run).await
-}
-
-/// Reads every document and hashes every file again.
-pub(crate) async fn verify(crates: &Crates, run: &VerifyRun) -> Result<(), StorageError> {
-    for key in folders(crates).documents().await? {
-        let Some(document) = run.read::<CrateDocument>(crates.store(), &key).await? else { continue };
-        if crates.key(&document.name) != key {
-            run.report.fault(format!("{key}: it is the document of \"{}\"", document.name));
-        }
-        let live = document.releases.iter().map(|(version, release)| (version, &release.data));
-        let removed =
-            document.removed.iter().filter_map(|(version, gone)| Some((version, gone.data.as_ref()?)));
-        for (version, data) in live.chain(removed) {
-            run.report.examined();
-            let what = format!("{} (version {version})", data.key);
-            run.check_data(crates.store(), &what, data, WantedDigests::default()).await?;
-        }
+#[async_trait]
+impl Maintenance for CargoRegistry {
+    /// Removes the bytes of versions that were deleted a grace ago, and bytes that no document names.
+    async fn collect_garbage(&self, run: &GcRun) -> Result<(), StorageError> {
+        self.crates().folders().collect_garbage::<CrateDocument>(run).await
     }
-    Ok(())
-}
 
-/// Tells the catalog of every crate.
-pub(crate) async fn rebuild_catalog(registry: &CargoRegistry) -> Result<(), StorageError> {
-    let crates = registry.crates();
-    for key in folders(crates).documents().await? {
-        match crates.store().read::<CrateDocument>(&key).await {
-            Ok(Some(document)) => {
-                let catalog = &registry.services().catalog;
-                catalog.changed(&registry.instance().name, document.name.as_str(), catalog_entry(&document));
+    /// Reads every document and hashes every file again.
+    async fn verify(&self, run: &VerifyRun) -> Result<(), StorageError> {
+        let crates = self.crates();
+        for key in crates.folders().documents().await? {
+            let Some(document) = run.read::<CrateDocument>(crates.store(), &key).await? else { continue };
+            if crates.key(&document.name) != key {
+                run.report.fault(format!("{key}: it is the document of \"{}\"", document.name));
             }
-            Ok(None) => {}
-            // A damaged document is `verify`'s to report; the others are still to be found.
-            Err(StorageError::Damaged { .. }) => {}
-            Err(error) => return Err(error),
+            let live = document.releases.iter().map(|(version, release)| (version, &release.data));
+            let removed =
+                document.removed.iter().filter_map(|(version, gone)| Some((version, gone.data.as_ref()?)));
+            for (version, data) in live.chain(removed) {
+                run.report.examined();
+                let what = format!("{} (version {version})", data.key);
+                run.check_data(crates.store(), &what, data, WantedDigests::default()).await?;
+            }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Tells the catalog of every crate.
+    async fn rebuild_catalog(&self) -> Result<(), StorageError> {
+        let folders = self.crates().folders();
+        for key in folders.documents().await? {
+            if let Some(document) = folders.read::<CrateDocument>(&key).await? {
+                self.tell_catalog(&document);
+            }
+        }
+        Ok(())
+    }
 }

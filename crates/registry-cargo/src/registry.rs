@@ -5,16 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use registry_core::{
     Actor, Instance, PackageRegistry, Request, Response, Services,
-    administration::{AdministrationError, PackageDetails, Yank},
     hooks::Operation,
-    maintenance::{GcRun, VerifyRun},
-    storage::{Draft, StorageError, UpdateError},
+    storage::{Draft, StorageError},
 };
 
 use crate::{
-    administration,
     config::CargoConfig,
-    handler, maintenance,
+    handler,
     names::CrateName,
     store::{Crates, document::CrateDocument},
     version::Version,
@@ -67,26 +64,22 @@ impl CargoRegistry {
         E: From<StorageError> + Send + 'static,
     {
         let (store, key) = (self.crates().store(), self.crates().key(name));
-        let permit = store
-            .permit_with(|| {
-                let event = store.event(operation, &key, actor).package(name.as_str());
-                match version {
-                    Some(version) => event.version(version.to_string()),
-                    None => event,
-                }
-            })
-            .await?;
-        let ((), written) = store.commit(&key, permit, change).await.map_err(UpdateError::<E>::merge::<E>)?;
-        self.tell_catalog(written.as_deref().map(|written| &written.value));
+        let event = || {
+            store
+                .event(operation, &key, actor)
+                .package(name.as_str())
+                .version_if_any(version.map(ToString::to_string))
+        };
+        if let Some(written) = store.change(&key, event, change).await? {
+            self.tell_catalog(&written);
+        }
         Ok(())
     }
 
     /// Tells the catalog what became of a crate.
-    pub(crate) fn tell_catalog(&self, document: Option<&CrateDocument>) {
-        if let Some(document) = document {
-            let catalog = &self.services().catalog;
-            catalog.changed(&self.inner.instance.name, document.name.as_str(), catalog_entry(document));
-        }
+    pub(crate) fn tell_catalog(&self, document: &CrateDocument) {
+        let instance = &self.inner.instance.name;
+        self.services().catalog.changed(instance, document.name.as_str(), catalog_entry(document));
     }
 }
 
@@ -98,18 +91,6 @@ impl PackageRegistry for CargoRegistry {
 
     async fn handle(&self, request: Request) -> Response {
         handler::handle(self, request).await
-    }
-
-    async fn collect_garbage(&self, run: &GcRun) -> Result<(), StorageError> {
-        maintenance::collect_garbage(self.crates(), run).await
-    }
-
-    async fn verify(&self, run: &VerifyRun) -> Result<(), StorageError> {
-        maintenance::verify(self.crates(), run).await
-    }
-
-    async fn rebuild_catalog(&self) -> Result<(), StorageError> {
-        maintenance::rebuild_catalog(self).await
     }
 
     fn client_settings(&self, base_url: &str) -> String {
@@ -126,36 +107,5 @@ impl PackageRegistry for CargoRegistry {
              # then: cargo login --registry {name}, or CARGO_REGISTRIES_{variable}_TOKEN=TOKEN\n\
              # cargo publish --registry {name}; cargo add CRATE --registry {name}\n"
         )
-    }
-    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
-        administration::show(self, name).await
-    }
-
-    async fn yank_version(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: &str,
-        yank: &Yank,
-    ) -> Result<(), AdministrationError> {
-        administration::yank(self, actor, name, version, yank).await
-    }
-
-    async fn delete_package(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: Option<&str>,
-    ) -> Result<(), AdministrationError> {
-        administration::delete(self, actor, name, version).await
-    }
-
-    async fn forget_package(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: Option<&str>,
-    ) -> Result<(), AdministrationError> {
-        administration::forget(self, actor, name, version).await
     }
 }

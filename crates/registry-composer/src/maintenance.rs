@@ -1,19 +1,19 @@
 //! Collecting what nobody can reach, hashing everything again, and telling the catalog anew.
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use registry_core::{
-    PackageRegistry as _,
-    maintenance::{GcRun, PackageDocument, PackageFolders, VerifyRun},
+    Maintenance,
+    maintenance::{GcRun, PackageDocument, VerifyRun},
     storage::{DataRef, StorageError, WantedDigests},
 };
 
 use crate::{
     registry::ComposerRegistry,
     store::{
-        PACKAGE, Packages, Vendors,
+        Packages, Vendors,
         package::{Dist, Package},
     },
-    wire::listing::catalog_entry,
 };
 
 impl PackageDocument for Package {
@@ -36,34 +36,45 @@ impl PackageDocument for Package {
     }
 }
 
-fn folders(packages: &Packages) -> PackageFolders {
-    PackageFolders::new(packages.store(), packages.root(), PACKAGE)
-}
+#[async_trait]
+impl Maintenance for ComposerRegistry {
+    /// Removes the archives of versions that were deleted a grace ago, and archives that no document names.
+    async fn collect_garbage(&self, run: &GcRun) -> Result<(), StorageError> {
+        self.packages().folders().collect_garbage::<Package>(run).await
+    }
 
-/// Removes the archives of versions that were deleted a grace ago, and archives that no document names.
-pub(crate) async fn collect_garbage(packages: &Packages, run: &GcRun) -> Result<(), StorageError> {
-    folders(packages).collect_garbage::<Package>(run).await
-}
-
-/// Reads every document and hashes every archive again.
-pub(crate) async fn verify(packages: &Packages, run: &VerifyRun) -> Result<(), StorageError> {
-    for key in folders(packages).documents().await? {
-        let Some(package) = run.read::<Package>(packages.store(), &key).await? else { continue };
-        for release in package.releases.values() {
-            run.report.examined();
-            verify_dist(packages, run, &format!("version {}", release.version), &release.dist).await?;
-        }
-        for replaced in &package.replaced {
-            verify_dist(packages, run, &format!("replaced {}", replaced.version), &replaced.dist).await?;
-        }
-        for (version, removed) in &package.removed {
-            for dist in &removed.dists {
-                verify_dist(packages, run, &format!("deleted {version}"), dist).await?;
+    /// Reads every document and hashes every archive again.
+    async fn verify(&self, run: &VerifyRun) -> Result<(), StorageError> {
+        let packages = self.packages();
+        for key in packages.folders().documents().await? {
+            let Some(package) = run.read::<Package>(packages.store(), &key).await? else { continue };
+            for release in package.releases.values() {
+                run.report.examined();
+                verify_dist(packages, run, &format!("version {}", release.version), &release.dist).await?;
+            }
+            for replaced in &package.replaced {
+                verify_dist(packages, run, &format!("replaced {}", replaced.version), &replaced.dist).await?;
+            }
+            for (version, removed) in &package.removed {
+                for dist in &removed.dists {
+                    verify_dist(packages, run, &format!("deleted {version}"), dist).await?;
+                }
             }
         }
+        run.read::<Vendors>(packages.store(), &packages.vendors_key()).await?;
+        Ok(())
     }
-    run.read::<Vendors>(packages.store(), &packages.vendors_key()).await?;
-    Ok(())
+
+    /// Tells the catalog of every package.
+    async fn rebuild_catalog(&self) -> Result<(), StorageError> {
+        let folders = self.packages().folders();
+        for key in folders.documents().await? {
+            if let Some(document) = folders.read::<Package>(&key).await? {
+                self.tell_catalog(&document);
+            }
+        }
+        Ok(())
+    }
 }
 
 async fn verify_dist(
@@ -78,27 +89,6 @@ async fn verify_dist(
         && found.sha1.as_ref() != Some(&dist.shasum)
     {
         run.report.fault(format!("{what}: its SHA-1 is not the one that clients check"));
-    }
-    Ok(())
-}
-
-/// Tells the catalog of every package.
-pub(crate) async fn rebuild_catalog(registry: &ComposerRegistry) -> Result<(), StorageError> {
-    let packages = registry.packages();
-    let instance = &registry.instance().name;
-    for key in folders(packages).documents().await? {
-        match packages.store().read::<Package>(&key).await {
-            Ok(Some(package)) => {
-                let entry = catalog_entry(&package);
-                registry.services().catalog.changed(instance, package.name.as_str(), entry);
-            }
-            Ok(None) => {}
-            // A damaged document is `verify`'s to report; the others are still to be found.
-            Err(error @ StorageError::Damaged { .. }) => {
-                tracing::error!(key = key.as_str(), %error, "a package cannot be read and is left out of the catalog");
-            }
-            Err(error) => return Err(error),
-        }
     }
     Ok(())
 }

@@ -4,18 +4,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use registry_core::{
-    Actor, Instance, PackageRegistry, Pattern, Protocol, Request, Response, Services,
-    administration::{AdministrationError, PackageDetails, Yank},
+    Actor, Instance, PackageRegistry, Pattern, Request, Response, Services,
     hooks::Operation,
-    maintenance::{GcRun, VerifyRun},
-    storage::{Draft, StorageError, UpdateError},
+    storage::{Draft, StorageError},
 };
 use tokio::sync::Semaphore;
 
 use crate::{
-    administration,
     config::ComposerConfig,
-    handler, maintenance,
+    handler,
     names::PackageName,
     store::{Packages, package::Package},
     wire::listing::catalog_entry,
@@ -84,24 +81,17 @@ impl ComposerRegistry {
         E: From<StorageError> + Send + 'static,
     {
         let (store, key) = (self.packages().store(), self.packages().key(name));
-        let permit = store
-            .permit_with(|| {
-                let event = store.event(operation, &key, actor).package(name.as_str());
-                match version {
-                    Some(version) => event.version(version),
-                    None => event,
-                }
-            })
-            .await?;
-        let ((), written) = store.commit(&key, permit, change).await.map_err(UpdateError::<E>::merge::<E>)?;
-        self.tell_catalog(name, written.as_deref().map(|written| &written.value));
+        let event = || store.event(operation, &key, actor).package(name.as_str()).version_if_any(version);
+        if let Some(written) = store.change(&key, event, change).await? {
+            self.tell_catalog(&written);
+        }
         Ok(())
     }
 
     /// Tells the catalog what became of a package.
-    pub(crate) fn tell_catalog(&self, name: &PackageName, package: Option<&Package>) {
-        let entry = package.and_then(catalog_entry);
-        self.services().catalog.changed(&self.inner.instance.name, name.as_str(), entry);
+    pub(crate) fn tell_catalog(&self, package: &Package) {
+        let instance = &self.inner.instance.name;
+        self.services().catalog.changed(instance, package.name.as_str(), catalog_entry(package));
     }
 }
 
@@ -113,18 +103,6 @@ impl PackageRegistry for ComposerRegistry {
 
     async fn handle(&self, request: Request) -> Response {
         handler::handle(self, request).await
-    }
-
-    async fn collect_garbage(&self, run: &GcRun) -> Result<(), StorageError> {
-        maintenance::collect_garbage(self.packages(), run).await
-    }
-
-    async fn verify(&self, run: &VerifyRun) -> Result<(), StorageError> {
-        maintenance::verify(self.packages(), run).await
-    }
-
-    async fn rebuild_catalog(&self) -> Result<(), StorageError> {
-        maintenance::rebuild_catalog(self).await
     }
 
     fn client_settings(&self, base_url: &str) -> String {
@@ -139,31 +117,5 @@ impl PackageRegistry for ComposerRegistry {
              # publishing a ZIP\n\
              curl -u token:TOKEN -T lib.zip {base}/packages/upload/VENDOR/PACKAGE/VERSION\n"
         )
-    }
-    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
-        administration::show(self, name).await
-    }
-
-    async fn yank_version(&self, _: &Actor, _: &str, _: &str, _: &Yank) -> Result<(), AdministrationError> {
-        let instead = "mark the package as abandoned (see the protocol's page), or delete the version";
-        Err(AdministrationError::not_offered(Protocol::Composer, "yank", instead))
-    }
-
-    async fn delete_package(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: Option<&str>,
-    ) -> Result<(), AdministrationError> {
-        administration::delete(self, actor, name, version).await
-    }
-
-    async fn forget_package(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: Option<&str>,
-    ) -> Result<(), AdministrationError> {
-        administration::forget(self, actor, name, version).await
     }
 }

@@ -1,18 +1,67 @@
 //! What an operator does to packages past the protocol: look at one, yank, delete, and forget what was deleted.
 //!
-//! The methods are [`PackageRegistry`](crate::PackageRegistry)'s: `show_package`, `yank_version`, `delete_package`,
-//! `forget_package`. They take names and versions as the protocol writes them, ask nobody's scopes and no setting that keeps
-//! *clients* from deleting, and otherwise do what the protocol's own requests do: the same conditional change of the same
-//! arbiter document, the same hooks, the same word to the catalog.
+//! The methods of [`Administration`], which every [`PackageRegistry`](crate::PackageRegistry) has, take names and versions as the
+//! protocol writes them, ask nobody's scopes and no setting that keeps *clients* from deleting, and otherwise do what the protocol's
+//! own requests do: the same conditional change of the same arbiter document, the same hooks, the same word to the catalog.
 //!
 //! *Deleting* leaves a tombstone: the version's number stays used, and the name stays this registry's even when everything in it
 //! was deleted. Only *forgetting* clears tombstones, so that the number, or the whole name, can be published again as if it
 //! had never been there. It refuses while something would be lost that can still be had.
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use http::StatusCode;
 
-use crate::{Protocol, hooks::Denied, storage::StorageError};
+use crate::{Actor, Protocol, hooks::Denied, storage::StorageError};
+
+/// What an operator does to a registry's packages. A registry that does not say how has none of it: an empty `impl` is enough.
+#[async_trait]
+pub trait Administration: Send + Sync {
+    /// A package with all that is known of its versions, deleted ones included.
+    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
+        let _ = name;
+        Err(not_here("way to show packages"))
+    }
+
+    /// Yanks a version, or takes that back. Done already is done.
+    async fn yank_version(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: &str,
+        yank: &Yank,
+    ) -> Result<(), AdministrationError> {
+        let _ = (actor, name, version, yank);
+        Err(not_here("yank"))
+    }
+
+    /// Deletes one version, or the package with all of them. What is deleted leaves a tombstone.
+    async fn delete_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        let _ = (actor, name, version);
+        Err(not_here("way to delete"))
+    }
+
+    /// Clears the tombstone of a deleted version, or of a package of which everything was deleted, so that it can be published
+    /// again as if it had never been there. Refuses where something would be lost that can still be had.
+    async fn forget_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        let _ = (actor, name, version);
+        Err(not_here("tombstones to forget"))
+    }
+}
+
+fn not_here(what: &str) -> AdministrationError {
+    AdministrationError::NotOffered(format!("this registry has no {what}"))
+}
 
 /// A package as its operator sees it, deleted versions included.
 #[derive(Clone, Debug)]
@@ -192,6 +241,23 @@ mod tests {
         }
         let denied = StorageError::Denied(Denied::new("not today"));
         assert!(matches!(AdministrationError::from(denied), AdministrationError::Denied(_)));
+    }
+
+    #[tokio::test]
+    async fn a_registry_that_says_nothing_offers_nothing() {
+        struct Bare;
+        impl Administration for Bare {}
+
+        let operator = Actor::user("operator");
+        let refused = [
+            Bare.show_package("lib").await.unwrap_err(),
+            Bare.yank_version(&operator, "lib", "1.0", &Yank::Undo).await.unwrap_err(),
+            Bare.delete_package(&operator, "lib", None).await.unwrap_err(),
+            Bare.forget_package(&operator, "lib", None).await.unwrap_err(),
+        ];
+        for error in refused {
+            assert!(error.is_usage() && error.to_string().starts_with("this registry has no "), "{error}");
+        }
     }
 
     #[test]

@@ -89,6 +89,12 @@ impl HookEvent {
         self
     }
 
+    /// Sets the version or tag, where the operation is on one and not on the whole package.
+    pub fn version_if_any(mut self, version: Option<impl Into<String>>) -> Self {
+        self.version = version.map(Into::into);
+        self
+    }
+
     /// Sets the artefact's size.
     pub fn size(mut self, size: u64) -> Self {
         self.size = Some(size);

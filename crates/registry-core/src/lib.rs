@@ -31,9 +31,11 @@ pub mod testing;
 pub mod upstream;
 
 pub use actor::{Actor, ActorSlot};
+pub use administration::Administration;
 pub use body::{Body, BodyError};
 pub use chain::Chain;
 pub use instance::{BasePath, Instance, InstanceName};
+pub use maintenance::Maintenance;
 pub use pattern::Pattern;
 pub use protocol::Protocol;
 pub use registry::{PackageRegistry, Request, Response, Services};

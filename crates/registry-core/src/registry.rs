@@ -6,12 +6,12 @@ use async_trait::async_trait;
 
 use crate::{
     Actor, ActorSlot, Body, Instance,
-    administration::{AdministrationError, PackageDetails, Yank},
+    administration::Administration,
     auth::{Access, Action, AuthError, AuthProvider, AuthRequest, Credentials},
     catalog::Catalog,
     clock::Clock,
     http::PublicUrl,
-    maintenance::{GcRun, VerifyRun},
+    maintenance::Maintenance,
     storage::{Storage, StorageError},
     upstream::UpstreamEngine,
 };
@@ -105,9 +105,10 @@ pub enum InitError {
     },
 }
 
-/// A registry: one protocol under one or more base paths.
+/// A registry: one protocol under one or more base paths. Its garbage collection and the like are its [`Maintenance`], what an
+/// operator does to its packages its [`Administration`].
 #[async_trait]
-pub trait PackageRegistry: Send + Sync + fmt::Debug {
+pub trait PackageRegistry: Administration + Maintenance + Send + Sync + fmt::Debug {
     /// The instance: its protocol, name and base paths.
     fn instance(&self) -> &Instance;
 
@@ -123,63 +124,11 @@ pub trait PackageRegistry: Send + Sync + fmt::Debug {
     /// Called once after the last request: background work ends before it returns.
     async fn shutdown(&self) {}
 
-    /// Collects what nobody can reach any more. Safe while serving, and while other nodes collect.
-    async fn collect_garbage(&self, run: &GcRun) -> Result<(), StorageError>;
-
-    /// Reads everything and hashes it again; faults go to the report.
-    async fn verify(&self, run: &VerifyRun) -> Result<(), StorageError>;
-
-    /// Tells the catalog anew what exists.
-    async fn rebuild_catalog(&self) -> Result<(), StorageError>;
-
     /// How a client is set up for this registry, as plain text with the base URL filled in (for `/`).
     fn client_settings(&self, base_url: &str) -> String;
 
     /// Paths at the host's root that this registry answers beside its base paths (npm's `/-/npm/v1/oidc/…`), as prefixes.
     fn root_aliases(&self) -> &[&'static str] {
         &[]
-    }
-
-    // ----- what an operator does past the protocol (see `crate::administration`)
-
-    /// A package with all that is known of its versions, deleted ones included.
-    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
-        let _ = name;
-        Err(AdministrationError::not_offered(self.instance().protocol, "way to show packages", ""))
-    }
-
-    /// Yanks a version, or takes that back. Done already is done.
-    async fn yank_version(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: &str,
-        yank: &Yank,
-    ) -> Result<(), AdministrationError> {
-        let _ = (actor, name, version, yank);
-        Err(AdministrationError::not_offered(self.instance().protocol, "yank", ""))
-    }
-
-    /// Deletes one version, or the package with all of them. What is deleted leaves a tombstone.
-    async fn delete_package(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: Option<&str>,
-    ) -> Result<(), AdministrationError> {
-        let _ = (actor, name, version);
-        Err(AdministrationError::not_offered(self.instance().protocol, "way to delete", ""))
-    }
-
-    /// Clears the tombstone of a deleted version, or of a package of which everything was deleted, so that it can be published
-    /// again as if it had never been there. Refuses where something would be lost that can still be had.
-    async fn forget_package(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: Option<&str>,
-    ) -> Result<(), AdministrationError> {
-        let _ = (actor, name, version);
-        Err(AdministrationError::not_offered(self.instance().protocol, "tombstones to forget", ""))
     }
 }

@@ -3,6 +3,7 @@
 use http::{HeaderValue, StatusCode, request::Parts};
 use registry_core::{
     Response,
+    administration::AdministrationError,
     auth::AuthError,
     hooks::Denied,
     http::{
@@ -76,6 +77,16 @@ impl From<UpdateError<Self>> for Error {
         match error {
             UpdateError::Refused(error) => error,
             UpdateError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<Error> for AdministrationError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Denied(denied) => Self::Denied(denied),
+            Error::Storage(error) => Self::Storage(error),
+            error => Self::of_status(error.status(), error.to_string()),
         }
     }
 }

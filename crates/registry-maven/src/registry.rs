@@ -3,15 +3,20 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use registry_core::{
-    Actor, Instance, PackageRegistry, Request, Response, Services,
-    administration::{AdministrationError, PackageDetails, Yank},
-    maintenance::{GcRun, VerifyRun},
-    storage::StorageError,
-};
+use registry_core::{Actor, Instance, PackageRegistry, Request, Response, Services, hooks::Operation};
 use tokio::sync::Semaphore;
 
-use crate::{administration, config::MavenConfig, handler, maintenance, store::Artifacts};
+use crate::{
+    config::MavenConfig,
+    error::Error,
+    handler,
+    names::{ArtifactName, VersionName},
+    store::{
+        Artifacts,
+        artifact::Artifact,
+        changes::{self, Rules},
+    },
+};
 
 /// Large documents are rendered by so many threads at once.
 const RENDERERS: usize = 2;
@@ -56,6 +61,55 @@ impl MavenRegistry {
     pub(crate) fn renderers(&self) -> &Semaphore {
         &self.inner.renderers
     }
+
+    /// Deletes a file of a version, or all of them: asks the hooks, commits, tells the artifact and the catalog.
+    pub(crate) async fn remove(
+        &self,
+        actor: &Actor,
+        version: &VersionName,
+        file: Option<&str>,
+    ) -> Result<(), Error> {
+        let artifacts = self.artifacts();
+        let store = artifacts.store();
+        let key = artifacts.version_key(version);
+        let permit = store
+            .permit_with(|| {
+                let at = file.map_or_else(|| key.clone(), |file| artifacts.file_key(version, file));
+                store
+                    .event(Operation::Delete, &at, actor)
+                    .package(version.artifact().to_string())
+                    .version(version.version())
+            })
+            .await?;
+        let now = self.services().clock.now();
+        let (name, file, rules) = (version.clone(), file.map(str::to_owned), Rules::from(self.config()));
+        let ((), document) = store
+            .commit(&key, permit, move |draft| changes::remove(draft, &name, file.as_deref(), rules, now))
+            .await?;
+        if let Some(artifact) = artifacts.tell(version, document, now).await? {
+            self.tell_catalog(version.artifact(), &artifact);
+        }
+        Ok(())
+    }
+
+    /// Deletes all versions of an artifact.
+    pub(crate) async fn remove_all(&self, actor: &Actor, artifact: &Artifact) -> Result<(), Error> {
+        for version in artifact.versions.keys() {
+            let Some(version) = VersionName::new(artifact.name.clone(), version) else { continue };
+            match self.remove(actor, &version, None).await {
+                // Somebody else was faster.
+                Ok(()) | Err(Error::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the catalog what became of an artifact.
+    pub(crate) fn tell_catalog(&self, name: &ArtifactName, artifact: &Artifact) {
+        let catalog = &self.services().catalog;
+        catalog.changed(&self.inner.instance.name, &name.to_string(), artifact.catalog_entry());
+    }
 }
 
 #[async_trait]
@@ -66,45 +120,6 @@ impl PackageRegistry for MavenRegistry {
 
     async fn handle(&self, request: Request) -> Response {
         handler::handle(self, request).await
-    }
-
-    async fn collect_garbage(&self, run: &GcRun) -> Result<(), StorageError> {
-        maintenance::collect_garbage(self, run).await
-    }
-
-    async fn verify(&self, run: &VerifyRun) -> Result<(), StorageError> {
-        maintenance::verify(self.artifacts(), run).await
-    }
-
-    async fn rebuild_catalog(&self) -> Result<(), StorageError> {
-        maintenance::rebuild_catalog(self).await
-    }
-
-    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
-        administration::show(self, name).await
-    }
-
-    async fn yank_version(&self, _: &Actor, _: &str, _: &str, _: &Yank) -> Result<(), AdministrationError> {
-        let instead = "deploy a newer version, or delete this one";
-        Err(AdministrationError::not_offered(self.instance().protocol, "yank", instead))
-    }
-
-    async fn delete_package(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: Option<&str>,
-    ) -> Result<(), AdministrationError> {
-        administration::delete(self, actor, name, version).await
-    }
-
-    async fn forget_package(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: Option<&str>,
-    ) -> Result<(), AdministrationError> {
-        administration::forget(self, actor, name, version).await
     }
 
     fn client_settings(&self, base_url: &str) -> String {

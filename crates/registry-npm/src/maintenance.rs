@@ -1,22 +1,22 @@
 //! Collecting what nobody can reach, hashing everything again, and telling the catalog anew.
 
+use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use registry_core::{
-    PackageRegistry as _,
-    maintenance::{GcRun, PackageDocument, PackageFolders, VerifyRun},
+    Maintenance,
+    maintenance::{GcRun, PackageDocument, VerifyRun},
     storage::{DataRef, StorageError, WantedDigests},
 };
 
 use crate::{
     registry::NpmRegistry,
     store::{
-        PACKUMENT, Packages,
+        Packages,
         login::Login,
         packument::{Packument, Release},
     },
     version::Version,
-    wire::search::catalog_entry,
 };
 
 impl PackageDocument for Packument {
@@ -35,53 +35,65 @@ impl PackageDocument for Packument {
     }
 }
 
-fn folders(packages: &Packages) -> PackageFolders {
-    PackageFolders::new(packages.store(), packages.root(), PACKUMENT)
-}
-
 fn data_of(release: &Release) -> impl Iterator<Item = &DataRef> {
     std::iter::once(&release.data).chain(release.attestation.as_ref().map(|attestation| &attestation.data))
 }
 
-/// Removes the bytes of versions that were unpublished a grace ago, bytes that no document names and that are older than
-/// the run's minimum age (an hour while a server may be at work), and logins that are over.
-pub(crate) async fn collect_garbage(packages: &Packages, run: &GcRun) -> Result<(), StorageError> {
-    folders(packages).collect_garbage::<Packument>(run).await?;
-    for entry in packages.store().list(&packages.logins()).await? {
-        run.report.examined();
-        // Its client may still come for it, whether a server is at work now or not.
-        if entry.age(run.now) > GcRun::MINIMUM_AGE {
-            run.remove(packages.store(), &entry).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Reads every document and hashes every tarball again.
-pub(crate) async fn verify(packages: &Packages, run: &VerifyRun) -> Result<(), StorageError> {
-    for key in folders(packages).documents().await? {
-        let Some(document) = run.read::<Packument>(packages.store(), &key).await? else { continue };
-        for (tag, version) in &document.tags {
-            if !document.releases.contains_key(version) {
-                run.report.fault(format!("{key}: the tag {tag} names {version}, which is not there"));
-            }
-        }
-        for (version, release) in &document.releases {
+#[async_trait]
+impl Maintenance for NpmRegistry {
+    /// Removes the bytes of versions that were unpublished a grace ago, bytes that no document names and that are older than
+    /// the run's minimum age (an hour while a server may be at work), and logins that are over.
+    async fn collect_garbage(&self, run: &GcRun) -> Result<(), StorageError> {
+        let packages = self.packages();
+        packages.folders().collect_garbage::<Packument>(run).await?;
+        for entry in packages.store().list(&packages.logins()).await? {
             run.report.examined();
-            verify_release(packages, run, version, release).await?;
-        }
-        for removed in document.removed.values() {
-            for data in &removed.data {
-                check(packages, run, data).await?;
+            // Its client may still come for it, whether a server is at work now or not.
+            if entry.age(run.now) > GcRun::MINIMUM_AGE {
+                run.remove(packages.store(), &entry).await?;
             }
         }
+        Ok(())
     }
-    for entry in packages.store().list(&packages.logins()).await? {
-        if let Err(error) = packages.store().read::<Login>(&entry.key).await {
-            run.report.fault(format!("{}: {error}", entry.key));
+
+    /// Reads every document and hashes every tarball again.
+    async fn verify(&self, run: &VerifyRun) -> Result<(), StorageError> {
+        let packages = self.packages();
+        for key in packages.folders().documents().await? {
+            let Some(document) = run.read::<Packument>(packages.store(), &key).await? else { continue };
+            for (tag, version) in &document.tags {
+                if !document.releases.contains_key(version) {
+                    run.report.fault(format!("{key}: the tag {tag} names {version}, which is not there"));
+                }
+            }
+            for (version, release) in &document.releases {
+                run.report.examined();
+                verify_release(packages, run, version, release).await?;
+            }
+            for removed in document.removed.values() {
+                for data in &removed.data {
+                    check(packages, run, data).await?;
+                }
+            }
         }
+        for entry in packages.store().list(&packages.logins()).await? {
+            if let Err(error) = packages.store().read::<Login>(&entry.key).await {
+                run.report.fault(format!("{}: {error}", entry.key));
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Tells the catalog of every package.
+    async fn rebuild_catalog(&self) -> Result<(), StorageError> {
+        let folders = self.packages().folders();
+        for key in folders.documents().await? {
+            if let Some(document) = folders.read::<Packument>(&key).await? {
+                self.tell_catalog(&document);
+            }
+        }
+        Ok(())
+    }
 }
 
 async fn verify_release(
@@ -109,25 +121,4 @@ async fn verify_release(
 
 async fn check(packages: &Packages, run: &VerifyRun, data: &DataRef) -> Result<(), StorageError> {
     run.check_data(packages.store(), data.key.as_str(), data, WantedDigests::default()).await.map(drop)
-}
-
-/// Tells the catalog of every package.
-pub(crate) async fn rebuild_catalog(registry: &NpmRegistry) -> Result<(), StorageError> {
-    let packages = registry.packages();
-    let instance = &registry.instance().name;
-    for key in folders(packages).documents().await? {
-        match packages.store().read::<Packument>(&key).await {
-            Ok(Some(document)) => {
-                let entry = catalog_entry(&document);
-                registry.services().catalog.changed(instance, document.name.as_str(), entry);
-            }
-            Ok(None) => {}
-            // A damaged document is `verify`'s to report; the others are still to be found.
-            Err(error @ StorageError::Damaged { .. }) => {
-                tracing::error!(key = key.as_str(), %error, "a packument cannot be read and is left out of the catalog");
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }

@@ -4,19 +4,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use registry_core::{
-    Actor, Instance, PackageRegistry, Protocol, Request, Response, Services,
-    administration::{AdministrationError, PackageDetails, Yank},
+    Actor, Instance, PackageRegistry, Request, Response, Services,
     catalog::CatalogEntry,
     hooks::Operation,
-    maintenance::{GcRun, VerifyRun},
-    storage::{Draft, StorageError, UpdateError, Versioned},
+    storage::{Draft, StorageError, Versioned},
 };
 use tokio::sync::Semaphore;
 
 use crate::{
-    administration,
     config::NpmConfig,
-    handler, maintenance,
+    handler,
     names::PackageName,
     store::{
         Packages,
@@ -92,24 +89,18 @@ impl NpmRegistry {
         E: From<StorageError> + Send + 'static,
     {
         let (store, key) = (self.packages().store(), self.packages().key(name));
-        let permit = store
-            .permit_with(|| {
-                let event = store.event(operation, &key, actor).package(name.as_str());
-                match version {
-                    Some(version) => event.version(version),
-                    None => event,
-                }
-            })
-            .await?;
-        let ((), written) = store.commit(&key, permit, change).await.map_err(UpdateError::<E>::merge::<E>)?;
-        self.tell_catalog(name, written.as_deref().map(|written| &written.value));
+        let event = || store.event(operation, &key, actor).package(name.as_str()).version_if_any(version);
+        let written = store.change(&key, event, change).await?;
+        if let Some(written) = &written {
+            self.tell_catalog(written);
+        }
         Ok(written)
     }
 
     /// Tells the catalog what became of a package.
-    pub(crate) fn tell_catalog(&self, name: &PackageName, document: Option<&Packument>) {
-        let entry = document.and_then(catalog_entry);
-        self.services().catalog.changed(&self.inner.instance.name, name.as_str(), entry);
+    pub(crate) fn tell_catalog(&self, document: &Packument) {
+        let instance = &self.inner.instance.name;
+        self.services().catalog.changed(instance, document.name.as_str(), catalog_entry(document));
     }
 }
 
@@ -121,18 +112,6 @@ impl PackageRegistry for NpmRegistry {
 
     async fn handle(&self, request: Request) -> Response {
         handler::handle(self, request).await
-    }
-
-    async fn collect_garbage(&self, run: &GcRun) -> Result<(), StorageError> {
-        maintenance::collect_garbage(self.packages(), run).await
-    }
-
-    async fn verify(&self, run: &VerifyRun) -> Result<(), StorageError> {
-        maintenance::verify(self.packages(), run).await
-    }
-
-    async fn rebuild_catalog(&self) -> Result<(), StorageError> {
-        maintenance::rebuild_catalog(self).await
     }
 
     fn client_settings(&self, base_url: &str) -> String {
@@ -154,37 +133,5 @@ impl PackageRegistry for NpmRegistry {
 
     fn root_aliases(&self) -> &[&'static str] {
         &ROOT_ALIASES
-    }
-    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
-        administration::show(self, name).await
-    }
-
-    async fn yank_version(
-        &self,
-        _: &Actor,
-        name: &str,
-        version: &str,
-        _: &Yank,
-    ) -> Result<(), AdministrationError> {
-        let instead = format!("deprecate it (npm deprecate {name}@{version} MESSAGE), or delete it");
-        Err(AdministrationError::not_offered(Protocol::Npm, "yank", &instead))
-    }
-
-    async fn delete_package(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: Option<&str>,
-    ) -> Result<(), AdministrationError> {
-        administration::delete(self, actor, name, version).await
-    }
-
-    async fn forget_package(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: Option<&str>,
-    ) -> Result<(), AdministrationError> {
-        administration::forget(self, actor, name, version).await
     }
 }

@@ -1,25 +1,27 @@
 //! What an operator does past the protocol, by the same changes that the handler makes.
 
+use async_trait::async_trait;
 use registry_core::{
-    Actor,
-    administration::{AdministrationError, PackageDetails, VersionDetails},
+    Actor, Administration, Protocol,
+    administration::{AdministrationError, PackageDetails, VersionDetails, Yank},
 };
 use serde::Deserialize;
 
 use crate::{
     error::Error,
     names::{Reference, RepositoryName},
-    registry::Inner,
+    registry::OciRegistry,
     store::ManifestRecord,
 };
 
-impl Inner {
+#[async_trait]
+impl Administration for OciRegistry {
     /// A repository: its tags and where they point, then its manifests, the newest first.
-    pub(crate) async fn show_repository(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
-        let name = parse_name(name)?;
-        let mut tags = self.store.tag_documents(&self.store.tags_key(&name)).await?;
-        let mut manifests = self.store.manifest_records(&name).await?;
-        if tags.is_empty() && manifests.is_empty() && !self.store.repository_exists(&name).await? {
+    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
+        let (name, store) = (parse_name(name)?, &self.inner.store);
+        let mut tags = store.tag_documents(&store.tags_key(&name)).await?;
+        let mut manifests = store.manifest_records(&name).await?;
+        if tags.is_empty() && manifests.is_empty() && !store.repository_exists(&name).await? {
             return Err(Error::NameUnknown.into());
         }
         tags.sort_unstable_by(|a, b| b.updated.cmp(&a.updated).then_with(|| a.tag.cmp(&b.tag)));
@@ -45,19 +47,24 @@ impl Inner {
         Ok(details)
     }
 
+    async fn yank_version(&self, _: &Actor, _: &str, _: &str, _: &Yank) -> Result<(), AdministrationError> {
+        let instead = "move the tag to another manifest, or delete it";
+        Err(AdministrationError::not_offered(Protocol::Oci, "yank", instead))
+    }
+
     /// Deletes a tag (its manifest stays), a manifest with its tags, or all manifests and tags of the repository.
-    pub(crate) async fn delete_as_operator(
+    async fn delete_package(
         &self,
         actor: &Actor,
         name: &str,
         version: Option<&str>,
     ) -> Result<(), AdministrationError> {
-        let name = parse_name(name)?;
+        let (name, store) = (parse_name(name)?, &self.inner.store);
         let reference: Option<Reference> = version.map(str::parse).transpose().map_err(Error::from)?;
         let deleted = match &reference {
-            None => self.store.delete_repository(&name, actor).await?,
-            Some(Reference::Digest(digest)) => self.store.delete_manifest(&name, digest, actor).await?,
-            Some(Reference::Tag(tag)) => self.store.delete_tag(&name, tag, actor).await?,
+            None => store.delete_repository(&name, actor).await?,
+            Some(Reference::Digest(digest)) => store.delete_manifest(&name, digest, actor).await?,
+            Some(Reference::Tag(tag)) => store.delete_tag(&name, tag, actor).await?,
         };
         if !deleted {
             return Err(match reference {
@@ -66,7 +73,12 @@ impl Inner {
             }
             .into());
         }
-        Ok(self.note_delete(&name).await?)
+        Ok(self.inner.note_delete(&name).await?)
+    }
+
+    async fn forget_package(&self, _: &Actor, _: &str, _: Option<&str>) -> Result<(), AdministrationError> {
+        let instead = "tags and manifests that were deleted can be pushed again as they are";
+        Err(AdministrationError::not_offered(Protocol::Oci, "tombstones to forget", instead))
     }
 }
 

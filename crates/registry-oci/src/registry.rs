@@ -5,8 +5,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, Method};
 use registry_core::{
-    Actor, Body, Instance, PackageRegistry, Protocol, Request, Response, Services,
-    administration::{AdministrationError, PackageDetails, Yank},
+    Body, Instance, Maintenance, PackageRegistry, Request, Response, Services,
     http::without_body,
     maintenance::{GcRun, VerifyRun},
     registry::InitError,
@@ -21,7 +20,7 @@ const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api
 
 /// An OCI registry.
 pub struct OciRegistry {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     /// Requests that change something: they end although their client went away.
     tasks: TaskTracker,
 }
@@ -98,18 +97,6 @@ impl PackageRegistry for OciRegistry {
         self.tasks.wait().await;
     }
 
-    async fn collect_garbage(&self, run: &GcRun) -> Result<(), StorageError> {
-        self.inner.collect_garbage(run).await
-    }
-
-    async fn verify(&self, run: &VerifyRun) -> Result<(), StorageError> {
-        self.inner.verify(run).await
-    }
-
-    async fn rebuild_catalog(&self) -> Result<(), StorageError> {
-        self.inner.rebuild_catalog().await
-    }
-
     fn client_settings(&self, base_url: &str) -> String {
         let host = base_url.split_once("://").map_or(base_url, |(_, host)| host);
         let host = host.split('/').next().unwrap_or(host);
@@ -122,28 +109,20 @@ impl PackageRegistry for OciRegistry {
              helm push CHART.tgz oci://{host}/NAMESPACE\n"
         )
     }
+}
 
-    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
-        self.inner.show_repository(name).await
+#[async_trait]
+impl Maintenance for OciRegistry {
+    async fn collect_garbage(&self, run: &GcRun) -> Result<(), StorageError> {
+        self.inner.collect_garbage(run).await
     }
 
-    async fn yank_version(&self, _: &Actor, _: &str, _: &str, _: &Yank) -> Result<(), AdministrationError> {
-        let instead = "move the tag to another manifest, or delete it";
-        Err(AdministrationError::not_offered(Protocol::Oci, "yank", instead))
+    async fn verify(&self, run: &VerifyRun) -> Result<(), StorageError> {
+        self.inner.verify(run).await
     }
 
-    async fn delete_package(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: Option<&str>,
-    ) -> Result<(), AdministrationError> {
-        self.inner.delete_as_operator(actor, name, version).await
-    }
-
-    async fn forget_package(&self, _: &Actor, _: &str, _: Option<&str>) -> Result<(), AdministrationError> {
-        let instead = "tags and manifests that were deleted can be pushed again as they are";
-        Err(AdministrationError::not_offered(Protocol::Oci, "tombstones to forget", instead))
+    async fn rebuild_catalog(&self) -> Result<(), StorageError> {
+        self.inner.rebuild_catalog().await
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use registry_core::{
-    Actor,
+    Actor, Administration,
     administration::{AdministrationError, PackageDetails, VersionDetails, VersionState, Yank},
     hooks::Operation,
 };
@@ -19,31 +20,85 @@ use crate::{
     version::Version,
 };
 
-/// A project with its releases, the newest first.
-pub(crate) async fn show(registry: &PypiRegistry, name: &str) -> Result<PackageDetails, AdministrationError> {
-    let project = registry.projects().read(&parse_name(name)?).await?.ok_or_else(Error::no_project)?;
-    let mut details = PackageDetails::new(project.name.as_str(), project.modified);
-    details.latest = project.latest().map(|(version, _)| version.to_string());
-    if project.display != project.name.as_str() {
-        details.add_fact("spelt", project.display.as_str());
-    }
-    if project.status != Status::Active {
-        let reason = project.status_reason.as_ref().map(|reason| format!(": {reason}"));
-        details.add_fact("status", format!("{}{}", project.status.as_str(), reason.unwrap_or_default()));
-    }
-    let mut versions: BTreeMap<Version, VersionDetails> =
-        project.releases.iter().map(|(version, release)| (version.clone(), live(version, release))).collect();
-    let mut beside = Vec::new();
-    for (version, details) in deleted(&project) {
-        if project.releases.contains_key(&version) {
-            beside.push(version.to_string());
-        } else {
-            versions.insert(version, details);
+#[async_trait]
+impl Administration for PypiRegistry {
+    /// A project with its releases, the newest first.
+    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
+        let project = self.projects().read(&parse_name(name)?).await?.ok_or_else(Error::no_project)?;
+        let mut details = PackageDetails::new(project.name.as_str(), project.modified);
+        details.latest = project.latest().map(|(version, _)| version.to_string());
+        if project.display != project.name.as_str() {
+            details.add_fact("spelt", project.display.as_str());
         }
+        if project.status != Status::Active {
+            let reason = project.status_reason.as_ref().map(|reason| format!(": {reason}"));
+            details.add_fact("status", format!("{}{}", project.status.as_str(), reason.unwrap_or_default()));
+        }
+        let mut versions: BTreeMap<Version, VersionDetails> = project
+            .releases
+            .iter()
+            .map(|(version, release)| (version.clone(), live(version, release)))
+            .collect();
+        let mut beside = Vec::new();
+        for (version, details) in deleted(&project) {
+            if project.releases.contains_key(&version) {
+                beside.push(version.to_string());
+            } else {
+                versions.insert(version, details);
+            }
+        }
+        details.add_fact("releases with deleted files", beside.join(", "));
+        details.versions = versions.into_values().rev().collect();
+        Ok(details)
     }
-    details.add_fact("releases with deleted files", beside.join(", "));
-    details.versions = versions.into_values().rev().collect();
-    Ok(details)
+
+    /// Yanks a release, or takes that back.
+    async fn yank_version(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: &str,
+        yank: &Yank,
+    ) -> Result<(), AdministrationError> {
+        let (name, version) = (parse_name(name)?, parse_version(version)?);
+        let (operation, reason) = match yank {
+            Yank::Set(reason) => (Operation::Delete, Some(reason.clone())),
+            Yank::Undo => (Operation::Put, None),
+        };
+        changes::check_reason(reason.as_deref().unwrap_or_default())?;
+        let now = self.services().clock.now();
+        let target = Target { version: Some(version.clone()), file: None };
+        let change = move |draft: &mut _| changes::yank(draft, &target, reason.as_deref(), now);
+        Ok(self.change(actor, operation, (&name, Some(&version)), change).await?)
+    }
+
+    /// Deletes a release, or the project.
+    async fn delete_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        let (name, version) = (parse_name(name)?, version.map(parse_version).transpose()?);
+        let now = self.services().clock.now();
+        let target = Target { version: version.clone(), file: None };
+        let change = move |draft: &mut _| changes::delete(draft, &target, now);
+        Ok(self.change(actor, Operation::Delete, (&name, version.as_ref()), change).await?)
+    }
+
+    /// Clears the tombstones of a release's files, or of the project.
+    async fn forget_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        let (name, version) = (parse_name(name)?, version.map(parse_version).transpose()?);
+        let now = self.services().clock.now();
+        let (project, wanted) = (name.clone(), version.clone());
+        let change = move |draft: &mut _| changes::forget(draft, &project, wanted.as_ref(), now);
+        self.change(actor, Operation::Delete, (&name, version.as_ref()), change).await
+    }
 }
 
 fn live(version: &Version, release: &Release) -> VersionDetails {
@@ -75,54 +130,6 @@ fn deleted(project: &Project) -> BTreeMap<Version, VersionDetails> {
         details.state = VersionState::Deleted(before.max(Some(burned.at)));
     }
     versions
-}
-
-/// Yanks a release, or takes that back.
-pub(crate) async fn yank(
-    registry: &PypiRegistry,
-    actor: &Actor,
-    name: &str,
-    version: &str,
-    yank: &Yank,
-) -> Result<(), AdministrationError> {
-    let (name, version) = (parse_name(name)?, parse_version(version)?);
-    let (operation, reason) = match yank {
-        Yank::Set(reason) => (Operation::Delete, Some(reason.clone())),
-        Yank::Undo => (Operation::Put, None),
-    };
-    changes::check_reason(reason.as_deref().unwrap_or_default())?;
-    let now = registry.services().clock.now();
-    let target = Target { version: Some(version.clone()), file: None };
-    let change = move |draft: &mut _| changes::yank(draft, &target, reason.as_deref(), now);
-    Ok(registry.change(actor, operation, (&name, Some(&version)), change).await?)
-}
-
-/// Deletes a release, or the project.
-pub(crate) async fn delete(
-    registry: &PypiRegistry,
-    actor: &Actor,
-    name: &str,
-    version: Option<&str>,
-) -> Result<(), AdministrationError> {
-    let (name, version) = (parse_name(name)?, version.map(parse_version).transpose()?);
-    let now = registry.services().clock.now();
-    let target = Target { version: version.clone(), file: None };
-    let change = move |draft: &mut _| changes::delete(draft, &target, now);
-    Ok(registry.change(actor, Operation::Delete, (&name, version.as_ref()), change).await?)
-}
-
-/// Clears the tombstones of a release's files, or of the project.
-pub(crate) async fn forget(
-    registry: &PypiRegistry,
-    actor: &Actor,
-    name: &str,
-    version: Option<&str>,
-) -> Result<(), AdministrationError> {
-    let (name, version) = (parse_name(name)?, version.map(parse_version).transpose()?);
-    let now = registry.services().clock.now();
-    let (project, wanted) = (name.clone(), version.clone());
-    let change = move |draft: &mut _| changes::forget(draft, &project, wanted.as_ref(), now);
-    registry.change(actor, Operation::Delete, (&name, version.as_ref()), change).await
 }
 
 fn parse_name(text: &str) -> Result<ProjectName, AdministrationError> {

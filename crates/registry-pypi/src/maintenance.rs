@@ -1,7 +1,8 @@
 //! Collecting what nobody can reach, hashing everything again, and telling the catalog anew.
 
+use async_trait::async_trait;
 use registry_core::{
-    PackageRegistry as _,
+    Maintenance,
     maintenance::{GcRun, VerifyRun},
     storage::{StorageError, WantedDigests},
 };
@@ -14,30 +15,46 @@ use crate::{
     },
 };
 
-/// Removes the bytes of files that were deleted a grace ago, and bytes that no document names.
-pub(crate) async fn collect_garbage(projects: &Projects, run: &GcRun) -> Result<(), StorageError> {
-    projects.folders().collect_garbage::<Project>(run).await
-}
-
-/// Reads every document and hashes everything that one names.
-pub(crate) async fn verify(projects: &Projects, run: &VerifyRun) -> Result<(), StorageError> {
-    for key in projects.folders().documents().await? {
-        let Some(project) = run.read::<Project>(projects.store(), &key).await? else { continue };
-        for release in project.releases.values() {
-            run.report.examined();
-            let info = &release.info;
-            run.check_data(projects.store(), info.key.as_str(), info, WantedDigests::default()).await?;
-            for file in &release.files {
-                verify_file(projects, run, file).await?;
-            }
-        }
-        for burned in project.burned.values() {
-            for data in &burned.data {
-                run.check_data(projects.store(), data.key.as_str(), data, WantedDigests::default()).await?;
-            }
-        }
+#[async_trait]
+impl Maintenance for PypiRegistry {
+    /// Removes the bytes of files that were deleted a grace ago, and bytes that no document names.
+    async fn collect_garbage(&self, run: &GcRun) -> Result<(), StorageError> {
+        self.projects().folders().collect_garbage::<Project>(run).await
     }
-    Ok(())
+
+    /// Reads every document and hashes everything that one names.
+    async fn verify(&self, run: &VerifyRun) -> Result<(), StorageError> {
+        let projects = self.projects();
+        for key in projects.folders().documents().await? {
+            let Some(project) = run.read::<Project>(projects.store(), &key).await? else { continue };
+            for release in project.releases.values() {
+                run.report.examined();
+                let info = &release.info;
+                run.check_data(projects.store(), info.key.as_str(), info, WantedDigests::default()).await?;
+                for file in &release.files {
+                    verify_file(projects, run, file).await?;
+                }
+            }
+            for burned in project.burned.values() {
+                for data in &burned.data {
+                    run.check_data(projects.store(), data.key.as_str(), data, WantedDigests::default())
+                        .await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the catalog of every project.
+    async fn rebuild_catalog(&self) -> Result<(), StorageError> {
+        let folders = self.projects().folders();
+        for key in folders.documents().await? {
+            if let Some(document) = folders.read::<Project>(&key).await? {
+                self.tell_catalog(&document);
+            }
+        }
+        Ok(())
+    }
 }
 
 async fn verify_file(projects: &Projects, run: &VerifyRun, file: &File) -> Result<(), StorageError> {
@@ -51,24 +68,6 @@ async fn verify_file(projects: &Projects, run: &VerifyRun, file: &File) -> Resul
     }
     for data in [&file.metadata].into_iter().chain(&file.signature).chain(&file.provenance) {
         run.check_data(projects.store(), data.key.as_str(), data, WantedDigests::default()).await?;
-    }
-    Ok(())
-}
-
-/// Tells the catalog of every project.
-pub(crate) async fn rebuild_catalog(registry: &PypiRegistry) -> Result<(), StorageError> {
-    let projects = registry.projects();
-    let instance = &registry.instance().name;
-    for key in projects.folders().documents().await? {
-        match projects.store().read::<Project>(&key).await {
-            Ok(Some(project)) => {
-                registry.services().catalog.changed(instance, project.name.as_str(), project.catalog_entry());
-            }
-            Ok(None) => {}
-            // A damaged document is `verify`'s to report; the others are still to be found.
-            Err(StorageError::Damaged { .. }) => {}
-            Err(error) => return Err(error),
-        }
     }
     Ok(())
 }

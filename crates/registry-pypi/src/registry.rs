@@ -5,17 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use registry_core::{
     Actor, BasePath, Instance, PackageRegistry, Request, Response, Services,
-    administration::{AdministrationError, PackageDetails, Yank},
     hooks::Operation,
-    maintenance::{GcRun, VerifyRun},
-    storage::{Draft, StorageError, UpdateError},
+    storage::{Draft, StorageError},
 };
 use tokio::sync::Semaphore;
 
 use crate::{
-    administration,
     config::PypiConfig,
-    handler, maintenance,
+    handler,
     names::ProjectName,
     store::{Projects, project::Project},
     version::Version,
@@ -83,19 +80,14 @@ impl PypiRegistry {
         E: From<StorageError> + Send + 'static,
     {
         let (store, key) = (self.projects().store(), self.projects().key(name));
-        let permit = store
-            .permit_with(|| {
-                let event = store.event(operation, &key, actor).package(name.as_str());
-                match version {
-                    Some(version) => event.version(version.as_str()),
-                    None => event,
-                }
-            })
-            .await?;
-        let ((), document) =
-            store.commit(&key, permit, change).await.map_err(UpdateError::<E>::merge::<E>)?;
-        if let Some(document) = document {
-            self.tell_catalog(&document);
+        let event = || {
+            store
+                .event(operation, &key, actor)
+                .package(name.as_str())
+                .version_if_any(version.map(Version::as_str))
+        };
+        if let Some(written) = store.change(&key, event, change).await? {
+            self.tell_catalog(&written);
         }
         Ok(())
     }
@@ -132,18 +124,6 @@ impl PackageRegistry for PypiRegistry {
         handler::handle(self, request).await
     }
 
-    async fn collect_garbage(&self, run: &GcRun) -> Result<(), StorageError> {
-        maintenance::collect_garbage(self.projects(), run).await
-    }
-
-    async fn verify(&self, run: &VerifyRun) -> Result<(), StorageError> {
-        maintenance::verify(self.projects(), run).await
-    }
-
-    async fn rebuild_catalog(&self) -> Result<(), StorageError> {
-        maintenance::rebuild_catalog(self).await
-    }
-
     fn client_settings(&self, base_url: &str) -> String {
         // The URL ends in the first base path; the origin is what comes before.
         let first = self.inner.instance.base_paths.first().map_or("", |base| base.as_str());
@@ -169,36 +149,5 @@ impl PackageRegistry for PypiRegistry {
              username = __token__\n\
              password = TOKEN\n"
         )
-    }
-    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
-        administration::show(self, name).await
-    }
-
-    async fn yank_version(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: &str,
-        yank: &Yank,
-    ) -> Result<(), AdministrationError> {
-        administration::yank(self, actor, name, version, yank).await
-    }
-
-    async fn delete_package(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: Option<&str>,
-    ) -> Result<(), AdministrationError> {
-        administration::delete(self, actor, name, version).await
-    }
-
-    async fn forget_package(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: Option<&str>,
-    ) -> Result<(), AdministrationError> {
-        administration::forget(self, actor, name, version).await
     }
 }

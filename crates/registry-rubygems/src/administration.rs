@@ -1,7 +1,8 @@
 //! What an operator does past the protocol, by the same changes that the handler makes.
 
+use async_trait::async_trait;
 use registry_core::{
-    Actor,
+    Actor, Administration,
     administration::{AdministrationError, PackageDetails, VersionDetails, VersionState, Yank},
     hooks::Operation,
     storage::Draft,
@@ -18,23 +19,82 @@ use crate::{
     version::Version,
 };
 
-/// A gem with its versions, the newest first.
-pub(crate) async fn show(
-    registry: &RubygemsRegistry,
-    name: &str,
-) -> Result<PackageDetails, AdministrationError> {
-    let name = parse_name(name)?;
-    let gem = registry.gems().load(&name).await?.filter(|gem| !gem.releases.is_empty());
-    let gem = gem.ok_or_else(Error::no_gem)?;
-    let mut details = PackageDetails::new(gem.name.as_str(), gem.modified);
-    details.latest = gem.latest().map(|release| release.slug());
-    details.add_fact("owners", gem.owners.join(", "));
-    let mut releases: Vec<_> = gem.releases.iter().collect();
-    releases.sort_by(|a, b| {
-        b.spec.version.cmp(&a.spec.version).then_with(|| a.spec.platform.cmp(&b.spec.platform))
-    });
-    details.versions = releases.into_iter().map(|release| version(release)).collect();
-    Ok(details)
+#[async_trait]
+impl Administration for RubygemsRegistry {
+    /// A gem with its versions, the newest first.
+    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
+        let name = parse_name(name)?;
+        let gem = self.gems().load(&name).await?.filter(|gem| !gem.releases.is_empty());
+        let gem = gem.ok_or_else(Error::no_gem)?;
+        let mut details = PackageDetails::new(gem.name.as_str(), gem.modified);
+        details.latest = gem.latest().map(|release| release.slug());
+        details.add_fact("owners", gem.owners.join(", "));
+        let mut releases: Vec<_> = gem.releases.iter().collect();
+        releases.sort_by(|a, b| {
+            b.spec.version.cmp(&a.spec.version).then_with(|| a.spec.platform.cmp(&b.spec.platform))
+        });
+        details.versions = releases.into_iter().map(|release| version(release)).collect();
+        Ok(details)
+    }
+
+    /// Yanks a version, or takes that back. Done already is done. RubyGems knows no reasons.
+    async fn yank_version(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: &str,
+        yank: &Yank,
+    ) -> Result<(), AdministrationError> {
+        let (name, (version, platform)) = (parse_name(name)?, parse_version(version)?);
+        let keep = self.keep_yanked();
+        let now = self.services().clock.now();
+        let (number, of) = (version.clone(), platform.clone());
+        let is_yanked = move |gem: Option<&Gem>| {
+            gem.and_then(|gem| gem.find(&number, &of)).is_some_and(|release| !release.is_visible())
+        };
+        let (operation, set) = match yank {
+            Yank::Set(reason) if !reason.is_empty() => {
+                return Err(AdministrationError::Invalid("rubygems keeps no reason of a yank".to_owned()));
+            }
+            Yank::Set(_) => (Operation::Delete, true),
+            Yank::Undo => (Operation::Put, false),
+        };
+        let slug = crate::names::slug(&version, &platform);
+        let change = move |draft: &mut Draft<Gem>| match (set, is_yanked(draft.get())) {
+            (true, true) => Ok(()),
+            (true, false) => changes::yank(draft, &version, &platform, keep, now),
+            (false, true) => changes::unyank(draft, &version, &platform, now),
+            (false, false) => changes::find(draft.get(), &version, &platform).map(|_| ()),
+        };
+        self.change(actor, operation, (&name, Some(&slug)), change).await.map_err(|error: Error| error.into())
+    }
+
+    /// Deletes a version, or the gem with all of them.
+    async fn delete_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        let (name, wanted) = (parse_name(name)?, version.map(parse_version).transpose()?);
+        let now = self.services().clock.now();
+        let change = move |draft: &mut _| changes::delete(draft, wanted.as_ref(), now);
+        Ok(self.change::<Error>(actor, Operation::Delete, (&name, version), change).await?)
+    }
+
+    /// Clears the tombstone of a deleted version, or of a gem of which everything was deleted.
+    async fn forget_package(
+        &self,
+        actor: &Actor,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), AdministrationError> {
+        let (name, wanted) = (parse_name(name)?, version.map(parse_version).transpose()?);
+        let now = self.services().clock.now();
+        let gem = name.clone();
+        let change = move |draft: &mut _| changes::forget(draft, &gem, wanted.as_ref(), now);
+        self.change(actor, Operation::Delete, (&name, version), change).await
+    }
 }
 
 fn version(release: &Release) -> VersionDetails {
@@ -48,65 +108,6 @@ fn version(release: &Release) -> VersionDetails {
         Some(yanked) => VersionState::Deleted(Some(yanked.at)),
     };
     details
-}
-
-/// Yanks a version, or takes that back. Done already is done. RubyGems knows no reasons.
-pub(crate) async fn yank(
-    registry: &RubygemsRegistry,
-    actor: &Actor,
-    name: &str,
-    version: &str,
-    yank: &Yank,
-) -> Result<(), AdministrationError> {
-    let (name, (version, platform)) = (parse_name(name)?, parse_version(version)?);
-    let keep = registry.keep_yanked();
-    let now = registry.services().clock.now();
-    let (number, of) = (version.clone(), platform.clone());
-    let is_yanked = move |gem: Option<&Gem>| {
-        gem.and_then(|gem| gem.find(&number, &of)).is_some_and(|release| !release.is_visible())
-    };
-    let (operation, set) = match yank {
-        Yank::Set(reason) if !reason.is_empty() => {
-            return Err(AdministrationError::Invalid("rubygems keeps no reason of a yank".to_owned()));
-        }
-        Yank::Set(_) => (Operation::Delete, true),
-        Yank::Undo => (Operation::Put, false),
-    };
-    let slug = crate::names::slug(&version, &platform);
-    let change = move |draft: &mut Draft<Gem>| match (set, is_yanked(draft.get())) {
-        (true, true) => Ok(()),
-        (true, false) => changes::yank(draft, &version, &platform, keep, now),
-        (false, true) => changes::unyank(draft, &version, &platform, now),
-        (false, false) => changes::find(draft.get(), &version, &platform).map(|_| ()),
-    };
-    registry.change(actor, operation, (&name, Some(&slug)), change).await.map_err(|error: Error| error.into())
-}
-
-/// Deletes a version, or the gem with all of them.
-pub(crate) async fn delete(
-    registry: &RubygemsRegistry,
-    actor: &Actor,
-    name: &str,
-    version: Option<&str>,
-) -> Result<(), AdministrationError> {
-    let (name, wanted) = (parse_name(name)?, version.map(parse_version).transpose()?);
-    let now = registry.services().clock.now();
-    let change = move |draft: &mut _| changes::delete(draft, wanted.as_ref(), now);
-    Ok(registry.change::<Error>(actor, Operation::Delete, (&name, version), change).await?)
-}
-
-/// Clears the tombstone of a deleted version, or of a gem of which everything was deleted.
-pub(crate) async fn forget(
-    registry: &RubygemsRegistry,
-    actor: &Actor,
-    name: &str,
-    version: Option<&str>,
-) -> Result<(), AdministrationError> {
-    let (name, wanted) = (parse_name(name)?, version.map(parse_version).transpose()?);
-    let now = registry.services().clock.now();
-    let gem = name.clone();
-    let change = move |draft: &mut _| changes::forget(draft, &gem, wanted.as_ref(), now);
-    registry.change(actor, Operation::Delete, (&name, version), change).await
 }
 
 fn parse_name(text: &str) -> Result<GemName, AdministrationError> {

@@ -6,21 +6,17 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use registry_core::{
     Actor, Chain, Instance, PackageRegistry, Request, Response, Services,
-    administration::{AdministrationError, PackageDetails, Yank},
     auth::{Action, Scope},
     hooks::Operation,
-    maintenance::{GcRun, VerifyRun},
     registry::InitError,
     storage::{Draft, Permit, StorageError, UpdateError, Versioned},
 };
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    administration,
     config::RubygemsConfig,
     error::Error,
     handler::{self, specs::SpecsCache},
-    maintenance,
     names::GemName,
     store::{Gems, gem::Gem},
 };
@@ -96,15 +92,8 @@ impl RubygemsRegistry {
         E: From<Error> + From<StorageError> + Send + 'static,
     {
         let (store, key) = (self.gems().store(), self.gems().key(name));
-        let permit = store
-            .permit_with(|| {
-                let event = store.event(operation, &key, actor).package(name.as_str());
-                match slug {
-                    Some(slug) => event.version(slug),
-                    None => event,
-                }
-            })
-            .await?;
+        let event = || store.event(operation, &key, actor).package(name.as_str()).version_if_any(slug);
+        let permit = store.permit_with(event).await?;
         self.commit(name, permit, change).await
     }
 
@@ -184,18 +173,6 @@ impl PackageRegistry for RubygemsRegistry {
         self.inner.tasks.wait().await;
     }
 
-    async fn collect_garbage(&self, run: &GcRun) -> Result<(), StorageError> {
-        maintenance::collect_garbage(self.gems(), run).await
-    }
-
-    async fn verify(&self, run: &VerifyRun) -> Result<(), StorageError> {
-        maintenance::verify(self.gems(), run).await
-    }
-
-    async fn rebuild_catalog(&self) -> Result<(), StorageError> {
-        maintenance::rebuild_catalog(self).await
-    }
-
     fn client_settings(&self, base_url: &str) -> String {
         let base = base_url.trim_end_matches('/');
         format!(
@@ -212,37 +189,5 @@ impl PackageRegistry for RubygemsRegistry {
                 None => format!("{base}/"),
             }
         )
-    }
-
-    async fn show_package(&self, name: &str) -> Result<PackageDetails, AdministrationError> {
-        administration::show(self, name).await
-    }
-
-    async fn yank_version(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: &str,
-        yank: &Yank,
-    ) -> Result<(), AdministrationError> {
-        administration::yank(self, actor, name, version, yank).await
-    }
-
-    async fn delete_package(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: Option<&str>,
-    ) -> Result<(), AdministrationError> {
-        administration::delete(self, actor, name, version).await
-    }
-
-    async fn forget_package(
-        &self,
-        actor: &Actor,
-        name: &str,
-        version: Option<&str>,
-    ) -> Result<(), AdministrationError> {
-        administration::forget(self, actor, name, version).await
     }
 }

@@ -45,8 +45,8 @@ pub use registry_pypi as pypi;
 pub use registry_rubygems as rubygems;
 
 pub use registry_core::{
-    Actor, BasePath, Body, BodyError, Instance, InstanceName, PackageRegistry, Protocol, Request, Response,
-    Services,
+    Actor, Administration, BasePath, Body, BodyError, Instance, InstanceName, Maintenance, PackageRegistry,
+    Protocol, Request, Response, Services,
 };
 pub use secrecy::SecretString;
 

@@ -105,7 +105,7 @@ fn without_port(authority: &str) -> &str {
 mod tests {
     use async_trait::async_trait;
     use registry_core::{
-        Instance, Protocol, Request, Response,
+        Administration, Instance, Maintenance, Protocol, Request, Response,
         maintenance::{GcRun, VerifyRun},
         storage::StorageError,
     };
@@ -125,6 +125,19 @@ mod tests {
             Response::default()
         }
 
+        fn client_settings(&self, base_url: &str) -> String {
+            base_url.to_owned()
+        }
+
+        fn root_aliases(&self) -> &[&'static str] {
+            self.1
+        }
+    }
+
+    impl Administration for Fake {}
+
+    #[async_trait]
+    impl Maintenance for Fake {
         async fn collect_garbage(&self, _: &GcRun) -> Result<(), StorageError> {
             Ok(())
         }
@@ -135,14 +148,6 @@ mod tests {
 
         async fn rebuild_catalog(&self) -> Result<(), StorageError> {
             Ok(())
-        }
-
-        fn client_settings(&self, base_url: &str) -> String {
-            base_url.to_owned()
-        }
-
-        fn root_aliases(&self) -> &[&'static str] {
-            self.1
         }
     }
 

@@ -170,7 +170,11 @@ async fn commit(
         .commit(&crates.key(&name), permit, move |draft| changes::publish(draft, &publish))
         .await?;
     match published {
-        Published::New => call.registry.tell_catalog(written.as_deref().map(|written| &written.value)),
+        Published::New => {
+            if let Some(written) = written {
+                call.registry.tell_catalog(&written);
+            }
+        }
         Published::Already => {
             warnings.push("this version was already published with the same content".to_owned());
         }

@@ -14,13 +14,16 @@ pub(crate) mod document;
 
 use std::sync::Arc;
 
-use registry_core::storage::{Key, StorageError, Store, Versioned};
+use registry_core::{
+    maintenance::PackageFolders,
+    storage::{Key, StorageError, Store, Versioned},
+};
 
 use self::document::CrateDocument;
 use crate::{names::CrateName, version::Version};
 
 /// The file name of a crate's document.
-pub(crate) const DOCUMENT: &str = "crate.json";
+const DOCUMENT: &str = "crate.json";
 
 /// An instance's crates.
 #[derive(Clone, Debug)]
@@ -38,9 +41,13 @@ impl Crates {
         &self.store
     }
 
-    /// Where all crates are.
-    pub(crate) fn root(&self) -> Key {
+    fn root(&self) -> Key {
         self.store.key().fixed("packages").build()
+    }
+
+    /// All crates' folders.
+    pub(crate) fn folders(&self) -> PackageFolders {
+        PackageFolders::new(&self.store, self.root(), DOCUMENT)
     }
 
     /// Where a crate's document is.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use registry_core::{Body, PackageRegistry as _, storage::ArtifactSpec};
+use registry_core::{Body, Maintenance as _, storage::ArtifactSpec};
 
 use crate::app::{Client as _, Setup};
 

@@ -98,17 +98,14 @@ pub(crate) async fn archive(call: &Call<'_>, name: &PackageName, file: &str) -> 
         .store()
         .permit_with(|| {
             let key = packages.archive_key(name, version.map(|release| release.version.as_str()));
-            let event = packages
+            packages
                 .store()
                 .event(Operation::Get, &key, &actor)
                 .package(name.as_str())
+                .version_if_any(version.map(|release| &release.version))
                 .size(dist.data.size)
                 .digest(format!("sha256:{}", dist.data.sha256.as_deref().unwrap_or_default()))
-                .content_type("application/zip");
-            match version {
-                Some(release) => event.version(&release.version),
-                None => event,
-            }
+                .content_type("application/zip")
         })
         .await?;
     let mut headers = HeaderMap::new();

@@ -162,8 +162,10 @@ pub(crate) async fn upload(
         (Published::Same, Some(existing)) => existing,
         _ => &release,
     };
-    if published == Published::New {
-        call.registry.tell_catalog(name, written);
+    if published == Published::New
+        && let Some(written) = written
+    {
+        call.registry.tell_catalog(written);
     }
     let body = json!({
         "name": name.as_str(),

@@ -14,14 +14,17 @@ pub(crate) mod package;
 
 use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
 
-use registry_core::storage::{Document, Key, StorageError, Store, UnknownFields, UpdateError, Versioned};
+use registry_core::{
+    maintenance::PackageFolders,
+    storage::{Document, Key, StorageError, Store, UnknownFields, UpdateError, Versioned},
+};
 use serde::{Deserialize, Serialize};
 
 use self::package::Package;
 use crate::names::PackageName;
 
 /// The file name of a package's document.
-pub(crate) const PACKAGE: &str = "package.json";
+const PACKAGE: &str = "package.json";
 
 /// The vendors that ever had a package here.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -51,9 +54,13 @@ impl Packages {
         &self.store
     }
 
-    /// Where all packages are.
-    pub(crate) fn root(&self) -> Key {
+    fn root(&self) -> Key {
         self.store.key().fixed("packages").build()
+    }
+
+    /// All packages' folders.
+    pub(crate) fn folders(&self) -> PackageFolders {
+        PackageFolders::new(&self.store, self.root(), PACKAGE)
     }
 
     /// Where a package's document is.

@@ -1,7 +1,7 @@
 //! What an operator does past the protocol, and what Composer sees of it.
 
 use registry_core::{
-    Actor, PackageRegistry as _,
+    Actor, Administration as _,
     administration::{AdministrationError, VersionState, Yank},
 };
 use serde_json::json;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use registry_core::{PackageRegistry as _, maintenance::VerifyRun};
+use registry_core::{Maintenance as _, maintenance::VerifyRun};
 use serde_json::json;
 
 use crate::app::{Client as _, Setup, package};

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::{
-    Instance, Protocol, Request, Response, Services,
+    Administration, Instance, Maintenance, Protocol, Request, Response, Services,
     auth::DefaultAuthProvider,
     clock::SystemClock,
     maintenance::{GcRun, VerifyRun},
@@ -69,6 +69,15 @@ impl PackageRegistry for Told {
         Response::default()
     }
 
+    fn client_settings(&self, _base_url: &str) -> String {
+        String::new()
+    }
+}
+
+impl Administration for Told {}
+
+#[async_trait]
+impl Maintenance for Told {
     async fn collect_garbage(&self, _run: &GcRun) -> Result<(), StorageError> {
         Ok(())
     }
@@ -91,10 +100,6 @@ impl PackageRegistry for Told {
             self.services.catalog.changed(&npm(), &entry.name.clone(), Some(entry));
         }
         Ok(())
-    }
-
-    fn client_settings(&self, _base_url: &str) -> String {
-        String::new()
     }
 }
 

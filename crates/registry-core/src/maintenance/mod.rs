@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 
@@ -19,6 +20,19 @@ use crate::{
 };
 
 pub use self::packages::{PackageDocument, PackageFolders};
+
+/// What keeps a registry's store in order.
+#[async_trait]
+pub trait Maintenance: Send + Sync {
+    /// Collects what nobody can reach any more. Safe while serving, and while other nodes collect.
+    async fn collect_garbage(&self, run: &GcRun) -> Result<(), StorageError>;
+
+    /// Reads everything and hashes it again; faults go to the report.
+    async fn verify(&self, run: &VerifyRun) -> Result<(), StorageError>;
+
+    /// Tells the catalog anew what exists.
+    async fn rebuild_catalog(&self) -> Result<(), StorageError>;
+}
 
 /// One run of garbage collection.
 #[derive(Clone, Debug)]

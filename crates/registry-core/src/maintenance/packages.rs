@@ -56,6 +56,18 @@ impl PackageFolders {
         Ok(self.objects().await?.into_values().filter_map(|objects| objects.document).collect())
     }
 
+    /// A package's document, for what is made from all of them. `None` where it is gone, or damaged: `verify` reports that, and the
+    /// others are still to be found.
+    pub async fn read<D: Document>(&self, key: &Key) -> Result<Option<Arc<Versioned<D>>>, StorageError> {
+        match self.store.read::<D>(key).await {
+            Err(error @ StorageError::Damaged { .. }) => {
+                tracing::error!(key = key.as_str(), %error, "a package's document cannot be read and is left out");
+                Ok(None)
+            }
+            read => read,
+        }
+    }
+
     /// Removes the data of what was removed a grace ago, and data that no document names and that is older than the run's minimum
     /// age. Safe beside writers and other runs: a document stops naming data before the data goes.
     pub async fn collect_garbage<D: PackageDocument>(&self, run: &GcRun) -> Result<(), StorageError> {
@@ -311,5 +323,24 @@ mod tests {
         assert_eq!(run.report.faults().len(), 2);
         assert!(run.read::<Package>(&bench.store, &bench.key).await.unwrap().is_none());
         assert_eq!(run.report.examined_count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_document_is_left_out() {
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        struct Odd {
+            live: String,
+        }
+
+        impl Document for Odd {
+            const SCHEMA: u32 = 1;
+        }
+
+        let bench = Bench::new();
+        assert!(bench.folders.read::<Package>(&bench.key).await.unwrap().is_none());
+        bench.store.create(&bench.key, Odd { live: "no list".to_owned() }).await.unwrap();
+        let read = bench.store.read::<Package>(&bench.key).await;
+        assert!(matches!(read, Err(StorageError::Damaged { .. })), "{read:?}");
+        assert!(bench.folders.read::<Package>(&bench.key).await.unwrap().is_none());
     }
 }

@@ -261,6 +261,23 @@ impl Store {
         Ok((value, document))
     }
 
+    /// An operation that brings no bytes with it: asks the hooks ([`Store::permit_with`]) and commits ([`Store::commit`]). Returns the
+    /// state that it led to, `None` where the document does not exist and was not made.
+    pub async fn change<D, E>(
+        &self,
+        key: &Key,
+        event: impl FnOnce() -> HookEvent + Send,
+        change: impl FnMut(&mut Draft<D>) -> Result<(), E> + Send + 'static,
+    ) -> Result<Option<Arc<Versioned<D>>>, E>
+    where
+        D: Document,
+        E: From<StorageError> + Send + 'static,
+    {
+        let permit = self.permit_with(event).await?;
+        let ((), document) = self.commit(key, permit, change).await.map_err(UpdateError::<E>::merge::<E>)?;
+        Ok(document)
+    }
+
     // ----- hooks
 
     /// An event of this instance, to be completed and handed to [`Store::permit`].

@@ -25,7 +25,7 @@ use crate::{
     auth::{AuthOptions, DefaultAuthBuilder, DefaultAuthProvider, ScopeSet},
     catalog::Catalog,
     clock::{Clock as _, ManualClock},
-    maintenance::{GcRun, VerifyRun},
+    maintenance::{GcRun, Maintenance, VerifyRun},
     storage::{Storage, StorageOptions},
     upstream::{HttpConnector, InstanceUpstreams, StaticUpstreamProvider, UpstreamConfig, UpstreamEngine},
 };

@@ -1,7 +1,7 @@
 //! What an operator does past the protocol, and what clients see of it.
 
 use registry_core::{
-    Actor, PackageRegistry as _,
+    Actor, Administration as _,
     administration::{AdministrationError, VersionState, Yank},
 };
 

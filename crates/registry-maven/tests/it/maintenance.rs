@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use registry_core::{PackageRegistry as _, catalog::Catalog, storage::ArtifactSpec};
+use registry_core::{Maintenance as _, catalog::Catalog, storage::ArtifactSpec};
 use registry_maven::{MavenConfig, MavenRegistry};
 
 use crate::app::{Client as _, Configured as _, Setup, pom};

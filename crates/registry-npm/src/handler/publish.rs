@@ -211,7 +211,9 @@ async fn publish(
     let ((), written) =
         packages.store().commit(&key, permit, move |draft| changes::publish(draft, &publish)).await?;
     let document = written.as_deref().map(|written| &written.value);
-    call.registry.tell_catalog(name, document);
+    if let Some(document) = document {
+        call.registry.tell_catalog(document);
+    }
     Ok(done(StatusCode::CREATED, name, document))
 }
 

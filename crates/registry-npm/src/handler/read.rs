@@ -147,12 +147,11 @@ async fn told(
     let permit = packages
         .store()
         .permit_with(|| {
-            let event =
-                packages.store().event(Operation::Get, &packages.key(name), actor).package(name.as_str());
-            match version {
-                Some(version) => event.version(version.as_str()),
-                None => event,
-            }
+            packages
+                .store()
+                .event(Operation::Get, &packages.key(name), actor)
+                .package(name.as_str())
+                .version_if_any(version.map(Version::as_str))
         })
         .await?;
     packages.store().finish(permit).await;

@@ -16,13 +16,16 @@ pub(crate) mod packument;
 
 use std::sync::Arc;
 
-use registry_core::storage::{Key, StorageError, Store, Versioned};
+use registry_core::{
+    maintenance::PackageFolders,
+    storage::{Key, StorageError, Store, Versioned},
+};
 
 use self::packument::Packument;
 use crate::names::PackageName;
 
 /// The file name of a package's document.
-pub(crate) const PACKUMENT: &str = "packument.json";
+const PACKUMENT: &str = "packument.json";
 
 /// An instance's packages.
 #[derive(Clone, Debug)]
@@ -40,9 +43,13 @@ impl Packages {
         &self.store
     }
 
-    /// Where all packages are.
-    pub(crate) fn root(&self) -> Key {
+    fn root(&self) -> Key {
         self.store.key().fixed("packages").build()
+    }
+
+    /// All packages' folders.
+    pub(crate) fn folders(&self) -> PackageFolders {
+        PackageFolders::new(&self.store, self.root(), PACKUMENT)
     }
 
     /// Where a package's document is.

@@ -2,7 +2,7 @@
 
 use registry_core::testing::Recorder;
 use registry_core::{
-    Actor, PackageRegistry as _,
+    Actor, Administration as _,
     administration::{AdministrationError, VersionState, Yank},
 };
 use serde_json::json;

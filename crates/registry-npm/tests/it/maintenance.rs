@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use registry_core::{PackageRegistry as _, catalog::Catalog, maintenance::GcRun, storage::ArtifactSpec};
+use registry_core::{Maintenance as _, catalog::Catalog, maintenance::GcRun, storage::ArtifactSpec};
 use serde_json::json;
 
 use crate::app::{App, Client as _, Document, Setup};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
-use registry_core::{Actor, PackageRegistry as _, auth::ScopeSet};
+use registry_core::{Actor, Maintenance as _, auth::ScopeSet};
 use serde_json::Value;
 
 use crate::bench::*;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use registry_core::{
-    Actor, PackageRegistry as _,
+    Actor, Administration as _,
     administration::{AdministrationError, Yank},
     hooks::{Denied, HookEvent, Hooks, StorageHooks},
     storage::StorageOptions,

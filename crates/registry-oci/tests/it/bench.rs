@@ -7,7 +7,7 @@ use chrono::Utc;
 use http::{HeaderMap, Method, StatusCode, header};
 use http_body_util::BodyExt as _;
 use registry_core::{
-    Actor, BasePath, Body, Instance, PackageRegistry, Protocol, Request, Services,
+    Actor, BasePath, Body, Instance, Maintenance, PackageRegistry, Protocol, Request, Services,
     auth::{AuthOptions, DefaultAuthProvider, ScopeSet},
     catalog::Catalog,
     clock::{Clock, ManualClock},

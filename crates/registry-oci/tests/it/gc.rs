@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use registry_core::{PackageRegistry as _, maintenance::GcRun};
+use registry_core::{Maintenance as _, maintenance::GcRun};
 use serde_json::json;
 
 use crate::bench::*;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use registry_core::{PackageRegistry as _, storage::ArtifactSpec};
+use registry_core::{Maintenance as _, storage::ArtifactSpec};
 
 use crate::app::{Client as _, Form, Setup};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use registry_core::{
-    Actor, PackageRegistry as _,
+    Actor, Administration as _,
     administration::{AdministrationError, VersionState, Yank},
 };
 

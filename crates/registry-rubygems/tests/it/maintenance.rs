@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use registry_core::{PackageRegistry as _, storage::ArtifactSpec};
+use registry_core::{Maintenance as _, PackageRegistry as _, storage::ArtifactSpec};
 
 use crate::app::{App, Build, Client, Setup};
 

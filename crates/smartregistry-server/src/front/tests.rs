@@ -6,7 +6,7 @@ use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use futures_util::stream;
 use smartregistry::core::{
-    Instance, PackageRegistry, Protocol,
+    Administration, Instance, Maintenance, PackageRegistry, Protocol,
     maintenance::{GcRun, VerifyRun},
     storage::StorageError,
 };
@@ -59,6 +59,15 @@ impl PackageRegistry for Odd {
         }
     }
 
+    fn client_settings(&self, base_url: &str) -> String {
+        base_url.to_owned()
+    }
+}
+
+impl Administration for Odd {}
+
+#[async_trait]
+impl Maintenance for Odd {
     async fn collect_garbage(&self, _: &GcRun) -> Result<(), StorageError> {
         Ok(())
     }
@@ -69,10 +78,6 @@ impl PackageRegistry for Odd {
 
     async fn rebuild_catalog(&self) -> Result<(), StorageError> {
         Ok(())
-    }
-
-    fn client_settings(&self, base_url: &str) -> String {
-        base_url.to_owned()
     }
 }
 

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full, StreamBody};
 use smartregistry::{
-    Body, BuildError, Instance, PackageRegistry, Protocol, Response, SmartRegistry, async_trait,
+    Administration, Body, BuildError, Instance, Maintenance, PackageRegistry, Protocol, Response,
+    SmartRegistry, async_trait,
     core::{
         hooks::StorageHooks,
         maintenance::{GcRun, VerifyRun},
@@ -41,6 +42,15 @@ impl PackageRegistry for Echo {
         self.ended.fetch_add(1, Ordering::Relaxed);
     }
 
+    fn client_settings(&self, base_url: &str) -> String {
+        base_url.to_owned()
+    }
+}
+
+impl Administration for Echo {}
+
+#[async_trait]
+impl Maintenance for Echo {
     async fn collect_garbage(&self, _: &GcRun) -> Result<(), StorageError> {
         Ok(())
     }
@@ -51,10 +61,6 @@ impl PackageRegistry for Echo {
 
     async fn rebuild_catalog(&self) -> Result<(), StorageError> {
         Ok(())
-    }
-
-    fn client_settings(&self, base_url: &str) -> String {
-        base_url.to_owned()
     }
 }
 

@@ -280,7 +280,7 @@ impl Kind {
                 let (host, port) = (addr.ip().to_string(), addr.port().to_string());
                 command.args(["run", "--interface", &host, "--port", &port, "--backend", "cached-dir"]);
                 // Its own server answers one connection at a time.
-                command.args(["--server", "waitress"]);
+                command.args(["--server", "gevent"]);
                 // Anybody may do anything, as at the other peers.
                 command.args(["--passwords", ".", "--authenticate", ".", "--disable-fallback", "packages"]);
                 Ok(None)

@@ -112,7 +112,9 @@ fn run_cells(seat: &mut Seat<'_>, column: &mut Column) -> Result<()> {
         let started = Instant::now();
         column.cells.push(match context.suite.place(&client.id, &step.id) {
             Some(Place::Absent(reason)) => CellResult::Absent(reason.to_owned()),
-            Some(Place::Cell(_)) if step.full && !context.full => CellResult::NotInThisRun,
+            Some(Place::Cell(cell)) if !context.full && (step.full || cell.full.contains(&client.id)) => {
+                CellResult::NotInThisRun
+            }
             Some(Place::Cell(cell)) => match seat.cell(&format!("{at:02}-{}", step.id), &cell.run) {
                 Ok(()) => CellResult::Passed(started.elapsed()),
                 Err(error) => CellResult::Failed(format!("{error:#}")),

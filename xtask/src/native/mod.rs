@@ -129,8 +129,14 @@ fn run_on(
     name: &str,
     options: &Options,
 ) -> Result<Tally> {
+    let all = suites.iter();
+    let suites: Vec<(&Suite, Vec<Client>)> =
+        all.clone().map(|(suite, clients)| (suite, within_reach(clients, tools))).collect();
+    if options.write_docs && all.zip(&suites).any(|((_, all), (_, within))| within.len() < all.len()) {
+        bail!("clients were left out, and the tables in the documentation have all of them");
+    }
     let mut dirs = Vec::new();
-    for (suite, _) in suites {
+    for (suite, _) in &suites {
         dirs.push(scratch(tools, &format!("{name}/{}", suite.protocol))?);
     }
     let mut work = Vec::new();
@@ -159,6 +165,19 @@ fn run_on(
         }
     }
     Ok(tally)
+}
+
+/// The clients without those that this machine cannot fetch.
+fn within_reach(clients: &[Client], tools: &Tools) -> Vec<Client> {
+    let mut within = clients.to_vec();
+    within.retain(|client| {
+        let missing = client.tools.iter().find(|tool| tools.is_out_of_reach(tool));
+        if let Some(tool) = missing {
+            println!("{} is left out: no repository that this machine reaches has {tool}", client.id);
+        }
+        missing.is_none()
+    });
+    within
 }
 
 /// Runs the clients, a few at a time, whatever suite they are of: a suite with one client leaves no processor idle. When each

@@ -107,6 +107,9 @@ pub(crate) struct Step {
 pub(crate) struct Cell {
     pub(crate) step: String,
     pub(crate) clients: Vec<String>,
+    /// Those of the clients that do it only with `--full`: the same was tried with others.
+    #[serde(default)]
+    pub(crate) full: Vec<String>,
     /// Commands, one after the other; the first that does not do what is expected fails the cell.
     pub(crate) run: Vec<Run>,
 }
@@ -281,6 +284,9 @@ impl Cell {
         if self.run.iter().all(|run| run.log.is_empty() && run.unlogged.is_empty()) {
             bail!("it asserts nothing of the server's log");
         }
+        if let Some(other) = self.full.iter().find(|client| !self.clients.contains(client)) {
+            bail!("`{other}` does it with `--full`, but is none of its clients");
+        }
         for run in &self.run {
             for pair in &run.same {
                 pair_of(pair)?;
@@ -349,6 +355,15 @@ mod tests {
             .replace(", log = [\"GET / 200 *\"]", "")
             .replace("clients = [\"a\"]", "clients = [\"a\", \"b\"]");
         assert!(format!("{:#}", checked(&text).unwrap_err()).contains("asserts nothing"));
+    }
+
+    #[test]
+    fn only_a_cell_s_own_clients_can_leave_it_for_the_full_run() {
+        let whole = WHOLE.replace("clients = [\"a\"]", "clients = [\"a\", \"b\"]");
+        checked(&whole.replace("clients = [\"a\", \"b\"]", "clients = [\"a\", \"b\"], full = [\"b\"]"))
+            .unwrap();
+        let text = whole.replace("clients = [\"a\", \"b\"]", "clients = [\"a\", \"b\"], full = [\"c\"]");
+        assert!(format!("{:#}", checked(&text).unwrap_err()).contains("none of its clients"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod debian;
 mod golang;
+mod maven;
 mod node;
 mod pins;
 mod privilege;
@@ -33,23 +34,34 @@ pub(crate) struct Tools {
     cache: PathBuf,
     pins: Pins,
     privilege: Privilege,
+    /// Programs that no Maven repository that this machine reaches has.
+    out_of_reach: BTreeSet<String>,
 }
 
 impl Tools {
     /// Makes sure that the named tools and groups of Debian's packages are installed.
     ///
-    /// A group is written `debian:NAME`. Fails when something cannot be had: no suite runs with less.
+    /// A group is written `debian:NAME`. Fails when something cannot be had: no suite runs with less. Only programs from Maven
+    /// repositories, which not every machine reaches, may be missing: see [`Tools::is_out_of_reach`].
     pub(crate) fn ensure<I, S>(names: I) -> Result<Self>
     where
         I: IntoIterator<Item = S>,
         S: Into<String>,
     {
-        let tools = Self { cache: workspace::cache()?, pins: Pins::load()?, privilege: Privilege::find() };
+        let mut tools = Self {
+            cache: workspace::cache()?,
+            pins: Pins::load()?,
+            privilege: Privilege::find(),
+            out_of_reach: BTreeSet::new(),
+        };
         // Two runs at once would build the same folders.
         let lock = File::create(tools.cache.join(".lock"))?;
         lock.lock()?;
         let mut wanted: BTreeSet<String> = names.into_iter().map(Into::into).collect();
         wanted.insert("debian:base".to_owned());
+        if wanted.iter().any(|name| tools.pins.maven.contains_key(name)) {
+            wanted.insert("debian:maven".to_owned());
+        }
         let mut packages = BTreeSet::new();
         for name in &wanted {
             if let Some(group) = name.strip_prefix("debian:") {
@@ -58,7 +70,7 @@ impl Tools {
         }
         debian::ensure(&packages, tools.privilege)?;
         // Go's builds take the processors, the others the network: together they take the time of the longer.
-        thread::scope(|scope| {
+        tools.out_of_reach = thread::scope(|scope| {
             let go = scope.spawn(|| tools.ensure_go(&wanted));
             let rest = tools.ensure_rest(&wanted);
             go.join().map_err(|_| anyhow!("the Go builds panicked"))?.and(rest)
@@ -76,7 +88,9 @@ impl Tools {
         Ok(())
     }
 
-    fn ensure_rest(&self, wanted: &BTreeSet<String>) -> Result<()> {
+    /// What no repository has that this machine reaches.
+    fn ensure_rest(&self, wanted: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+        let mut out_of_reach = BTreeSet::new();
         for name in wanted {
             if name.starts_with("debian:") || self.pins.go.contains_key(name) {
                 continue;
@@ -91,6 +105,17 @@ impl Tools {
                 })
             } else if let Some(pin) = self.pins.cargo.get(name) {
                 self.install(&format!("cargo/{name}"), &pin.to_string(), |dir| rust::install(pin, dir))
+            } else if let Some(pin) = self.pins.maven.get(name) {
+                let (place, stamp) = (format!("maven/{name}"), format!("{} {}", pin.artifact, pin.sha256));
+                let done = self.install(&place, &stamp, |dir| maven::install(pin, dir));
+                if let Err(error) = &done
+                    && error.is::<maven::OutOfReach>()
+                {
+                    eprintln!("{name} is left out: {error:#}");
+                    out_of_reach.insert(name.clone());
+                    continue;
+                }
+                done
             } else if self.pins.python.contains_key(name) {
                 self.python(name)
             } else {
@@ -98,7 +123,12 @@ impl Tools {
             };
             done.with_context(|| format!("{name} could not be installed"))?;
         }
-        Ok(())
+        Ok(out_of_reach)
+    }
+
+    /// Whether a tool is not there because no Maven repository that has it can be reached.
+    pub(crate) fn is_out_of_reach(&self, tool: &str) -> bool {
+        self.out_of_reach.contains(tool)
     }
 
     /// The virtual environment of a Python package, made when it is not there.
@@ -168,6 +198,8 @@ impl Tools {
             vec![self.cache.join("go").join(tool)]
         } else if self.pins.cargo.contains_key(tool) {
             vec![self.cache.join("cargo").join(tool).join("bin")]
+        } else if self.pins.maven.contains_key(tool) {
+            vec![self.cache.join("maven").join(tool).join("bin")]
         } else if self.pins.python.contains_key(tool) {
             vec![python.join(tool).join("bin")]
         } else {

@@ -15,6 +15,7 @@ pub(crate) struct Pins {
     pub(crate) npm: BTreeMap<String, NpmPin>,
     pub(crate) go: BTreeMap<String, GoPin>,
     pub(crate) cargo: BTreeMap<String, CargoPin>,
+    pub(crate) maven: BTreeMap<String, MavenPin>,
 }
 
 /// A package of PyPI, in a virtual environment of its own, with what it needs and does not ask for.
@@ -52,6 +53,20 @@ pub(crate) struct CargoPin {
     pub(crate) version: String,
 }
 
+/// A program that is an artifact of a Maven repository: a distribution (an archive with a folder `bin`), or a JAR with what it
+/// depends on.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MavenPin {
+    /// `group:artifact:version[:packaging[:classifier]]`.
+    pub(crate) artifact: String,
+    /// The digest of what is fetched: of what `sha256sum *` prints of it.
+    pub(crate) sha256: String,
+    /// The class that a JAR begins with; the program has the name of the tool. A distribution has none.
+    #[serde(default)]
+    pub(crate) main: Option<String>,
+}
+
 impl Pins {
     /// Reads the list that was compiled in.
     pub(crate) fn load() -> Result<Self> {
@@ -68,7 +83,7 @@ impl Pins {
 
     /// All tools and groups but those that only the benchmarks need.
     pub(crate) fn all(&self) -> Vec<String> {
-        let tools = self.npm.keys().chain(self.go.keys()).chain(self.cargo.keys());
+        let tools = self.npm.keys().chain(self.go.keys()).chain(self.cargo.keys()).chain(self.maven.keys());
         let tools = tools.filter(|name| *name != "verdaccio").cloned();
         let python = self.python.keys().filter(|name| *name != "go" && *name != "pypiserver").cloned();
         let groups = self.debian.keys().filter(|name| *name != "bench").map(|name| format!("debian:{name}"));
@@ -102,6 +117,8 @@ mod tests {
         let pins = Pins::load().unwrap();
         assert!(pins.python.values().all(|pin| pin.requirement.contains("==")));
         assert!(pins.npm.values().all(|pin| pin.package.rfind('@').is_some_and(|at| at > 0)));
+        let digest = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        assert!(pins.maven.values().all(|pin| digest(&pin.sha256)));
         assert!(pins.go.values().all(|pin| pin.version.starts_with('v')));
         assert!(pins.all().contains(&"debian:oci".to_owned()));
         for name in Pins::bench() {

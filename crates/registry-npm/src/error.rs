@@ -9,6 +9,7 @@ use registry_core::{
     hooks::Denied,
     http::{ReadBodyError, RefusalHeaders, respond_json},
     storage::{StorageError, UpdateError},
+    upstream::Unanswered,
 };
 use serde_json::json;
 
@@ -80,6 +81,8 @@ pub(crate) enum Error {
     #[error("the {what} is larger than {limit} bytes, the most that this registry takes")]
     TooLarge { what: &'static str, limit: u64 },
     #[error(transparent)]
+    Upstream(#[from] Unanswered),
+    #[error(transparent)]
     Version(#[from] VersionError),
 }
 
@@ -150,6 +153,7 @@ impl Error {
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Auth(error) => error.status(),
             Self::Storage(error) => error.status(),
+            Self::Upstream(error) => error.status(),
         }
     }
 
@@ -178,6 +182,7 @@ impl Error {
             Self::Auth(AuthError::Address) => (None, None, Some("ipaddress")),
             Self::Auth(error) => (error.wait(), None, None),
             Self::MethodNotAllowed(allow) => (None, Some(*allow), None),
+            Self::Upstream(error) => (error.wait(), None, None),
             _ => (None, None, None),
         };
         let challenge = challenge.map(HeaderValue::from_static);

@@ -28,8 +28,7 @@
 //!
 //! Where things are: `handler` has a line for each route and a file for each action; `names` and `version` are parsed types;
 //! `wire` parses and renders without I/O; `tarball` looks into archives; `store` has the documents, their keys and
-//! every change to them. Pulling through from another registry will live in `upstream`; until then a name that is not
-//! here does not exist.
+//! every change to them; `upstream` asks other registries for what is not here.
 
 mod administration;
 mod config;
@@ -40,6 +39,7 @@ mod names;
 mod registry;
 mod store;
 mod tarball;
+mod upstream;
 mod version;
 mod wire;
 

@@ -53,7 +53,7 @@ impl Maintenance for NpmRegistry {
                 run.remove(packages.store(), &entry).await?;
             }
         }
-        Ok(())
+        self.upstreams().collect_garbage(run).await
     }
 
     /// Reads every document and hashes every tarball again.

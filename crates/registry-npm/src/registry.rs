@@ -8,6 +8,7 @@ use registry_core::{
     catalog::CatalogEntry,
     hooks::Operation,
     storage::{Draft, StorageError, Versioned},
+    upstream::Upstreams,
 };
 use tokio::sync::Semaphore;
 
@@ -43,6 +44,7 @@ struct Inner {
     services: Services,
     config: NpmConfig,
     packages: Packages,
+    upstreams: Upstreams,
     renderers: Semaphore,
 }
 
@@ -50,8 +52,9 @@ impl NpmRegistry {
     /// A registry for this instance. Does no I/O.
     pub fn new(instance: Instance, services: Services, config: NpmConfig) -> Self {
         let packages = Packages::new(services.storage.store(&instance));
+        let upstreams = Upstreams::new(&instance, &services);
         let renderers = Semaphore::new(RENDERERS);
-        Self { inner: Arc::new(Inner { instance, services, config, packages, renderers }) }
+        Self { inner: Arc::new(Inner { instance, services, config, packages, upstreams, renderers }) }
     }
 
     /// The settings.
@@ -65,6 +68,11 @@ impl NpmRegistry {
 
     pub(crate) fn packages(&self) -> &Packages {
         &self.inner.packages
+    }
+
+    /// Other registries that are asked for what is not here.
+    pub(crate) fn upstreams(&self) -> &Upstreams {
+        &self.inner.upstreams
     }
 
     /// Held while a large packument is rendered.

@@ -14,6 +14,7 @@ use smartregistry::{
         clock::SystemClock,
         http::PublicUrl,
         storage::{ProcessRole, Storage, StorageOptions},
+        upstream::{HttpConnector, StaticUpstreamProvider, UpstreamEngine, Upstreams},
     },
     maven::MavenRegistry,
     npm::NpmRegistry,
@@ -58,6 +59,11 @@ impl Opened {
         self.registry.storage()
     }
 
+    /// The upstreams of one of the registries, and what is kept of them.
+    pub(crate) fn upstreams_of(&self, registry: &dyn PackageRegistry) -> Upstreams {
+        self.registry.upstreams_of(registry.instance())
+    }
+
     /// All registries.
     pub(crate) fn registries(&self) -> &[Arc<dyn PackageRegistry>] {
         self.registry.registries()
@@ -95,9 +101,10 @@ pub(crate) async fn open_for_serving(config: &Config) -> Result<(Opened, Option<
 async fn open(config: &Config, role: ProcessRole) -> Result<Opened, Failure> {
     // Wrong settings are told before a store is made for them.
     let admin_token = admin_token()?;
+    let upstreams = upstreams(config)?;
     let storage = open_storage(config, role).await?;
     let catalog = Catalog::stored(&storage, Arc::new(SystemClock));
-    put_together(config, storage, catalog, admin_token).await
+    put_together(config, storage, catalog, upstreams, admin_token).await
 }
 
 /// A server leaves its marker in the store, and finds out whether an earlier one crashed. Commands do not.
@@ -109,31 +116,54 @@ async fn start_catalog(opened: &Opened) -> Result<(), Failure> {
 /// Registries of another configuration on a store that is open.
 pub(crate) async fn reopen(opened: &Opened, config: &Config) -> Result<Opened, Failure> {
     let (storage, catalog) = (opened.registry.storage().clone(), opened.registry.catalog().clone());
-    let reopened = put_together(config, storage, catalog, admin_token()?).await?;
+    // What is known of upstreams that stay as they are stays known.
+    let upstreams = opened.registry.upstreams().with_provider(Arc::new(provider(config)));
+    check_upstreams(&upstreams)?;
+    let reopened = put_together(config, storage, catalog, upstreams, admin_token()?).await?;
     start_catalog(&reopened).await?;
     Ok(reopened)
 }
 
 /// The registries on the same store with a catalog of their own, for a command that makes it anew in memory.
 pub(crate) async fn with_own_catalog(opened: &Opened, config: &Config) -> Result<Opened, Failure> {
-    put_together(config, opened.registry.storage().clone(), Catalog::memory(), None).await
+    let upstreams = opened.registry.upstreams().clone();
+    put_together(config, opened.registry.storage().clone(), Catalog::memory(), upstreams, None).await
 }
 
 /// The registries of a configuration on no store at all, to ask them what does not depend on one.
 pub(crate) async fn without_store(config: &Config) -> Result<Opened, Failure> {
     let storage = Storage::memory(StorageOptions::default());
-    put_together(config, storage, Catalog::memory(), None).await
+    put_together(config, storage, Catalog::memory(), UpstreamEngine::none(), None).await
+}
+
+/// The upstreams of a configuration. Opens no connection.
+pub(crate) fn upstreams(config: &Config) -> Result<UpstreamEngine, Failure> {
+    let spool = config.cache.spool.clone();
+    let engine = UpstreamEngine::with_spool(Arc::new(provider(config)), Arc::new(HttpConnector), spool);
+    check_upstreams(&engine)?;
+    Ok(engine)
+}
+
+fn provider(config: &Config) -> StaticUpstreamProvider {
+    config.upstreams.iter().fold(StaticUpstreamProvider::new(), |provider, one| {
+        provider.with(one.instance.clone(), one.protocol, one.set.clone())
+    })
+}
+
+fn check_upstreams(engine: &UpstreamEngine) -> Result<(), Failure> {
+    engine.check().map_err(|e| Failure::while_doing("cannot ask the upstreams", &e))
 }
 
 async fn put_together(
     config: &Config,
     storage: Storage,
     catalog: Catalog,
+    upstreams: UpstreamEngine,
     admin_token: Option<SecretString>,
 ) -> Result<Opened, Failure> {
     let auth = StoredAuthProvider::new(&storage, auth_options(config, admin_token));
     let auth = Arc::new(auth.map_err(|e| Failure::while_doing("cannot start the auth provider", &e))?);
-    let registry = registries(config, storage, catalog, Arc::clone(&auth)).await?;
+    let registry = registries(config, storage, catalog, upstreams, Arc::clone(&auth)).await?;
     Ok(Opened { registry, auth })
 }
 
@@ -153,9 +183,11 @@ async fn registries(
     config: &Config,
     storage: Storage,
     catalog: Catalog,
+    upstreams: UpstreamEngine,
     auth: Arc<StoredAuthProvider>,
 ) -> Result<SmartRegistry, Failure> {
-    let mut builder = SmartRegistry::builder().storage(storage).catalog(catalog).auth(auth);
+    let mut builder =
+        SmartRegistry::builder().storage(storage).catalog(catalog).auth(auth).upstreams(upstreams);
     if let Some(origin) = &config.public_url {
         builder = builder.public_url(origin);
     }
@@ -221,7 +253,7 @@ pub(crate) fn live(opened: &Opened, config: &Config, log: &Log) -> Live {
 }
 
 async fn open_storage(config: &Config, role: ProcessRole) -> Result<Storage, Failure> {
-    let CacheConfig { max_staleness, memory } = config.cache;
+    let CacheConfig { max_staleness, memory, .. } = config.cache;
     let mut options = StorageOptions::default();
     options.cache_bytes = memory;
     options.max_staleness = max_staleness;

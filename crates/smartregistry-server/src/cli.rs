@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use smartregistry::core::Protocol;
+use smartregistry::core::{Protocol, upstream::UpstreamId};
 
 use crate::config::{Overrides, Span};
 
@@ -69,6 +69,11 @@ pub(crate) enum Command {
     ///
     /// The same as the page at / shows. Nothing is opened or asked: the URL is public_url, or what the server listens on.
     Setup(Setup),
+    /// Show and drop what is kept of upstreams
+    ///
+    /// All of it can be dropped at any time: it is fetched again when it is asked for.
+    #[command(subcommand)]
+    Cache(Cache),
     /// Remove what nothing refers to any more
     ///
     /// Safe while a server runs on the same store. Data younger than an hour stays, whatever the grace.
@@ -235,6 +240,30 @@ pub(crate) struct PackageName {
     pub(crate) registry: String,
     /// The package's name as its clients write it
     pub(crate) name: String,
+}
+
+/// `cache`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cache {
+    /// Say how much is kept of each upstream
+    Stats {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Drop what is kept: all of a registry, or only that of a name or of an upstream
+    ///
+    /// What was published here is not touched. A version that must not be had any more is denied in the configuration first
+    /// (deny), or it is fetched again.
+    Purge {
+        /// The registry's name; that of its protocol where the configuration gives no other
+        registry: String,
+        /// A package's name [default: all]
+        name: Option<String>,
+        /// Only of this upstream
+        #[arg(long, value_name = "ID")]
+        upstream: Option<UpstreamId>,
+    },
 }
 
 /// `setup`.

@@ -19,6 +19,7 @@ use smartregistry::{
     core::{
         Actor, ActorSlot, Body, BodyError, Protocol,
         http::{ExternalOrigin, PublicUrl, ReasonPhrase},
+        upstream::BreakerState,
     },
 };
 use tokio::time::timeout;
@@ -196,13 +197,31 @@ async fn own_page(page: Page, shared: &Shared, live: &Live, request: Request<Bod
 
 async fn ready(live: &Live) -> Response<Body> {
     match timeout(READY_PATIENCE, live.registry.storage().ready()).await {
-        Ok(Ok(())) => pages::text(StatusCode::OK, "ready\n"),
+        Ok(Ok(())) => pages::text(StatusCode::OK, format!("ready\n{}", troubled_upstreams(live))),
         Ok(Err(error)) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "the store is not ready");
             pages::text(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n")
         }
         Err(_) => pages::text(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer in time\n"),
     }
+}
+
+/// A line for each upstream that is not asked now, or not in vain. What is hosted is served without them.
+fn troubled_upstreams(live: &Live) -> String {
+    let mut lines = String::new();
+    for health in live.registry.upstreams().health() {
+        let trouble = if health.credentials_refused {
+            "refuses its credentials".to_owned()
+        } else if health.cooling_seconds > 0 {
+            format!("asked to be left alone for {} s", health.cooling_seconds)
+        } else if health.breaker != BreakerState::Closed {
+            format!("breaker {}", health.breaker.as_str())
+        } else {
+            continue;
+        };
+        lines = format!("{lines}upstream {}/{}: {trouble}\n", health.instance, health.id);
+    }
+    lines
 }
 
 /// What is told of a request once its answer is sent, or its client is gone.

@@ -54,6 +54,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Some(Command::Package(package)) => commands::on_store(&overrides, async |store, config| {
             commands::package::run(store, config, package).await
         }),
+        Some(Command::Cache(cache)) => {
+            commands::on_store(&overrides, async |store, _| commands::cache::run(store, cache).await)
+        }
         Some(Command::Gc(gc)) => {
             commands::on_store(&overrides, async |store, _| commands::gc::run(store, gc).await)
         }

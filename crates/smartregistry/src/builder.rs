@@ -11,6 +11,7 @@ use registry_core::{
     http::PublicUrl,
     registry::InitError,
     storage::{Storage, StorageError, StorageOptions},
+    upstream::UpstreamEngine,
 };
 
 use crate::{SmartRegistry, defaults, router::Router};
@@ -33,6 +34,7 @@ pub struct Builder {
     public_url: PublicUrl,
     clock: Option<Arc<dyn Clock>>,
     hooks: Vec<Arc<dyn StorageHooks>>,
+    upstreams: Option<UpstreamEngine>,
     registries: Vec<Make>,
 }
 
@@ -107,6 +109,12 @@ impl Builder {
         self
     }
 
+    /// Asks other registries for what is not here. Without it, what is not here does not exist.
+    pub fn upstreams(mut self, engine: UpstreamEngine) -> Self {
+        self.upstreams = Some(engine);
+        self
+    }
+
     /// Asks and tells these hooks around every operation, in the order in which they were added. Goes with
     /// [`Builder::in_memory`]; a ready storage has its hooks in its options.
     pub fn hooks(mut self, hooks: Arc<dyn StorageHooks>) -> Self {
@@ -172,6 +180,9 @@ impl Builder {
         let mut services = Services::new(storage, auth, catalog);
         services.public_url = self.public_url;
         services.clock = clock;
+        if let Some(upstreams) = self.upstreams {
+            services.upstreams = upstreams;
+        }
         let registries: Vec<_> = self.registries.into_iter().map(|make| make(services.clone())).collect();
         let mut names = BTreeSet::new();
         for registry in &registries {

@@ -11,8 +11,12 @@ use std::{
 use bytes::Bytes;
 use http::{StatusCode, header};
 use registry_core::{
-    Body, PackageRegistry, Request, Response, Services, auth::AuthProvider, catalog::Catalog,
-    http::ExternalOrigin, storage::Storage,
+    Body, Instance, PackageRegistry, Request, Response, Services,
+    auth::AuthProvider,
+    catalog::Catalog,
+    http::ExternalOrigin,
+    storage::Storage,
+    upstream::{UpstreamEngine, Upstreams},
 };
 use tower_service::Service;
 
@@ -84,6 +88,16 @@ impl SmartRegistry {
     /// What exists.
     pub fn catalog(&self) -> &Catalog {
         &self.inner.services.catalog
+    }
+
+    /// Other registries that are asked for what is not here.
+    pub fn upstreams(&self) -> &UpstreamEngine {
+        &self.inner.services.upstreams
+    }
+
+    /// Those of one registry, and what is kept of them.
+    pub fn upstreams_of(&self, instance: &Instance) -> Upstreams {
+        Upstreams::new(instance, &self.inner.services)
     }
 
     /// The registry of a name: `npm`, `oci`, or what the host called it.

@@ -165,6 +165,13 @@ pub(crate) struct Fill {
     pub(crate) facts: watch::Sender<Option<Lookup<Facts>>>,
 }
 
+impl Fill {
+    /// Whether nobody reads it or is about to. The map and the fetch's own task hold it, too.
+    pub(crate) fn is_unwatched(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) <= 2 && Arc::strong_count(&self.spool) <= 1
+    }
+}
+
 /// The artefacts under way.
 pub(crate) type Fills = Arc<Mutex<HashMap<Key, Arc<Fill>>>>;
 

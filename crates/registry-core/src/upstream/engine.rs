@@ -28,6 +28,8 @@ use crate::{InstanceName, Protocol, clock::Clock, storage::Key};
 const REMEMBERED: usize = 100_000;
 /// So many refreshes run in the background at a time.
 const REFRESHES: usize = 64;
+/// So many large artefacts are fetched at a time although nobody waits for them any more.
+const UNWATCHED: usize = 16;
 
 /// All upstreams of a process: who decides which are asked, how they are reached, and what is known of their health. Cloning is
 /// cheap, and clones share it all.
@@ -47,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) negative: Cache<Key, DateTime<Utc>>,
     pub(crate) histories: Cache<Key, History>,
     pub(crate) refreshes: Arc<Semaphore>,
+    /// Artefacts that nobody waits for any more and that are fetched all the same.
+    pub(crate) unwatched: Arc<Semaphore>,
     pub(crate) spool: Option<PathBuf>,
 }
 
@@ -113,6 +117,7 @@ impl UpstreamEngine {
             negative: Cache::new(REMEMBERED),
             histories: Cache::new(REMEMBERED),
             refreshes: Arc::new(Semaphore::new(REFRESHES)),
+            unwatched: Arc::new(Semaphore::new(UNWATCHED)),
             spool,
         };
         Self { provider, shared: Arc::new(shared) }

@@ -57,7 +57,9 @@ impl Upstream {
         self.gate.earn_retry();
         let mut attempts = 0;
         loop {
-            let (failure, wait) = match self.attempt(call, header_timeout).await {
+            // However often it is tried, nobody waits longer than twice.
+            let patience = header_timeout.min(deadline.saturating_duration_since(Instant::now()));
+            let (failure, wait) = match self.attempt(call, patience).await {
                 Attempt::Answered(incoming, served) => {
                     let Incoming { status, headers, body, delimited } = incoming;
                     return match self.read_status(status, &headers) {
@@ -269,6 +271,7 @@ impl Admitted<'_> {
     fn report(mut self, health: Health) -> Option<Ticket> {
         self.reported = true;
         self.upstream.gate.report(self.origin, self.ticket, self.upstream.now(), health);
+        observe::breaker(self.upstream);
         self.ticket
     }
 }

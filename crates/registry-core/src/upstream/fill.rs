@@ -25,6 +25,8 @@ use crate::{
 
 /// Pieces that wait for the store.
 const WAITING: usize = 8;
+/// A fetch that nobody waits for goes on anyway where no more than this is left.
+const LITTLE: u64 = 64 << 20;
 /// How often a body that broke off is continued.
 const RESUMES: u32 = 2;
 
@@ -56,7 +58,7 @@ impl Source {
         fill
     }
 
-    async fn fill_now(&self, request: &ArtifactRequest, key: &Key, fill: &Fill) {
+    async fn fill_now(&self, request: &ArtifactRequest, key: &Key, fill: &Arc<Fill>) {
         let (answer, permit) = match self.begin(request, key).await {
             Lookup::Found(begun) => begun,
             Lookup::Absent => {
@@ -170,7 +172,7 @@ impl Source {
     async fn receive(
         &self,
         request: &ArtifactRequest,
-        fill: &Fill,
+        fill: &Arc<Fill>,
         answer: Answer,
         length: Option<u64>,
     ) -> Result<Received, FailureKind> {
@@ -183,6 +185,7 @@ impl Source {
         let (mut served, mut resumes) = (answer.served, 0);
         let mut body: BoxStream<'static, Result<Bytes, BodyError>> = answer.body.into_data_stream().boxed();
         let mut turn = answer.turn;
+        let mut unwatched = None;
         loop {
             let broken = match timeout(config.idle_timeout, body.next()).await {
                 Ok(Some(Ok(piece))) => {
@@ -194,6 +197,10 @@ impl Source {
                         return Err(FailureKind::Integrity("size"));
                     }
                     observe::received(&self.upstream, piece.len() as u64);
+                    if unwatched.is_none() && fill.is_unwatched() && is_much_left(received, length) {
+                        let place = Arc::clone(&self.shared().unwatched).try_acquire_owned();
+                        unwatched = Some(place.map_err(|_| FailureKind::Busy)?);
+                    }
                     hashes.update(&piece);
                     writer.write(piece.clone()).await;
                     if let Err(error) = fill.spool.push(piece).await {
@@ -272,6 +279,14 @@ impl Source {
     }
 }
 
+/// Whether so much of a body is left that it is not fetched for nobody while others wait for their turn.
+fn is_much_left(received: u64, length: Option<u64>) -> bool {
+    length.is_some_and(|length| {
+        let left = length.saturating_sub(received);
+        left > LITTLE && left > received
+    })
+}
+
 struct Received {
     hashes: Hashes,
     writer: Writer,
@@ -335,5 +350,23 @@ impl Drop for Landing {
             self.fill.spool.fail(internal());
         }
         self.under_way.lock().remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_waits_for_goes_on_when_little_or_half_is_left() {
+        for (received, length, want) in [
+            (0, None, false),
+            (0, Some(LITTLE), false),
+            (1, Some(LITTLE + 2), true),
+            (LITTLE, Some(3 * LITTLE), true),
+            (2 * LITTLE, Some(4 * LITTLE), false),
+        ] {
+            assert_eq!(is_much_left(received, length), want, "{received} of {length:?}");
+        }
     }
 }

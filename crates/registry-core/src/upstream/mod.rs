@@ -27,6 +27,7 @@ mod freshness;
 mod gate;
 #[cfg(feature = "upstream")]
 mod http_transport;
+mod kept;
 mod names;
 mod observe;
 mod outcome;
@@ -55,6 +56,7 @@ pub use self::{
     documents::{Check, DocumentRequest, UpstreamDocument},
     engine::{UpstreamEngine, UpstreamHealth},
     forward::{Forward, Forwarded},
+    kept::{Kept, Purge},
     outcome::{Denial, DeniedBy, Failure, FailureKind, Lookup, Unanswered},
     policy::{NamePolicy, Sifted},
     provider::{

@@ -53,6 +53,14 @@ pub(crate) fn answered(
     .record(took.as_secs_f64());
 }
 
+/// Where the breaker of the configured origin stands: 0 closed, 1 open, 2 half-open.
+pub(crate) fn breaker(upstream: &Upstream) {
+    let id = upstream.config.id.as_str().to_owned();
+    let instance = upstream.instance.as_str().to_owned();
+    metrics::gauge!("upstream_breaker_state", "upstream" => id, "instance" => instance)
+        .set(f64::from(upstream.state().as_number()));
+}
+
 /// A request is made again.
 pub(crate) fn retry(upstream: &Upstream) {
     count("upstream_retries_total", upstream);

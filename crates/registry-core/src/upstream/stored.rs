@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::source::Upstream;
-use crate::storage::{DataRef, Digests, Document, Key, Store};
+use crate::storage::{DataRef, Digests, Document, Key, KeyBuilder, Store};
 
 /// What something is called, in the words of its protocol: the same for all spellings of one thing. It becomes a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +41,11 @@ impl Resource {
     pub fn segments(mut self, name: &str) -> Self {
         self.segments.extend(name.split('/').map(str::to_owned));
         self
+    }
+
+    /// A name as it stands in the keys of what is called by it.
+    pub(crate) fn encoded_name(name: &str) -> String {
+        KeyBuilder::root().segments(name).build().to_string()
     }
 
     fn key(&self, store: &Store, upstream: &Upstream, last: &'static str) -> Key {

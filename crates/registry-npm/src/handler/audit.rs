@@ -1,10 +1,12 @@
-//! The audit endpoints. This registry knows of no advisories and says so: without an answer, every install would
-//! end with a client's error.
+//! The audit endpoints. This registry knows of no advisories of its own and says so: without an answer, every install would
+//! end with a client's error. What is another registry's is asked there.
 
 use std::fmt;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::StatusCode;
-use registry_core::Response;
+use indexmap::IndexMap;
+use registry_core::{Actor, Response, upstream::Source};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
@@ -12,16 +14,52 @@ use serde::{
 use serde_json::json;
 
 use super::call::Call;
-use crate::error::{Error, json_response};
+use crate::{
+    error::{Error, json_bytes, json_response},
+    names::PackageName,
+    upstream,
+};
 
 /// The largest audit request, decoded: a lock file's whole tree.
 const MAX_BODY: u64 = 20 << 20;
+/// So many names are looked up in the store at a time.
+const LOOKED_UP_AT_ONCE: usize = 16;
 
 /// `POST /-/npm/v1/security/advisories/bulk`.
 pub(crate) async fn bulk(call: &mut Call<'_>) -> Result<Response, Error> {
-    call.actor().await?;
+    let actor = call.actor().await?;
+    if let Some(source) = upstream::nameless(call.registry, &actor).await? {
+        return foreign(call, &actor, &source).await;
+    }
     let _asked: Asked = read(call).await?;
     Ok(json_response(StatusCode::OK, &json!({})))
+}
+
+/// What the upstream knows of those packages that are its own; it is told of no others.
+async fn foreign(call: &mut Call<'_>, actor: &Actor, source: &Source) -> Result<Response, Error> {
+    let asked: IndexMap<String, Vec<String>> = read(call).await?;
+    let registry = call.registry;
+    let told = stream::iter(asked)
+        .map(|(name, versions)| async move {
+            let Ok(parsed) = name.parse::<PackageName>() else { return Ok(None) };
+            let is_foreign = upstream::is_foreign(registry, actor, &parsed).await?;
+            Ok::<_, Error>(is_foreign.then_some((name, versions)))
+        })
+        .buffered(LOOKED_UP_AT_ONCE)
+        .try_filter_map(|told| async move { Ok(told) })
+        .try_collect::<Vec<_>>()
+        .await?;
+    let told: IndexMap<String, Vec<String>> = told.into_iter().collect();
+    if told.is_empty() {
+        return Ok(json_response(StatusCode::OK, &json!({})));
+    }
+    let body = serde_json::to_vec(&told).map_err(|error| Error::Internal(Box::new(error)))?;
+    let answer = source.forward(&upstream::advisories(body)).await.found()?;
+    match answer {
+        Some(answer) => Ok(json_bytes(StatusCode::OK, answer.body)),
+        // It knows no advisories.
+        None => Ok(json_response(StatusCode::OK, &json!({}))),
+    }
 }
 
 /// `POST /-/npm/v1/security/audits` and `…/quick`.

@@ -19,6 +19,7 @@ use crate::{
     names::PackageName,
     registry::NpmRegistry,
     store::packument::{Packument, Person},
+    upstream::{self, Found},
     wire::packument::Urls,
 };
 
@@ -104,6 +105,18 @@ impl<'r> Call<'r> {
         let document = document.ok_or_else(|| Error::no_package(name.as_str()))?;
         check_visible(&actor, document.access)?;
         Ok((actor, document))
+    }
+
+    /// The package, here or in another registry, if who asks may read it.
+    pub(crate) async fn find_package(&self, name: &PackageName) -> Result<(Actor, Found), Error> {
+        let actor = self.actor().await?;
+        self.allow_read(&actor, name).await?;
+        let found = upstream::find(self.registry, &actor, name).await?;
+        let found = found.ok_or_else(|| Error::no_package(name.as_str()))?;
+        if let Found::Hosted(document) | Found::Both(document, _) = &found {
+            check_visible(&actor, document.access)?;
+        }
+        Ok((actor, found))
     }
 
     /// A user as packuments name one.

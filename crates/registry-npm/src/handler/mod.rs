@@ -5,6 +5,7 @@ mod account;
 mod audit;
 mod call;
 mod edit;
+mod foreign;
 mod owners;
 mod publish;
 mod read;

@@ -26,6 +26,7 @@ use crate::{
         changes::{self, Publish},
         packument::{Attestation, Dist, Release},
     },
+    upstream,
     version::Version,
     wire::{
         manifest::{ClientDist, Manifest},
@@ -48,6 +49,11 @@ pub(crate) async fn put(call: &mut Call<'_>, name: &PackageName) -> Result<Respo
         Ok(()) => {}
         Err(AuthError::Forbidden(_)) => return put_without_right(call, &actor, name).await,
         Err(error) => return Err(error.into()),
+    }
+    if upstream::is_taken(call.registry, &actor, name).await? {
+        return Err(Error::Forbidden(format!(
+            "\"{name}\" is a package of the registry that this one stands before: to publish under its name, have it reserved here"
+        )));
     }
     let received = receive(call, name).await?;
     let Received { head, tarball, bundle } = received;

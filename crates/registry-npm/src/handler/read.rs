@@ -12,11 +12,12 @@ use registry_core::{
     storage::Versioned,
 };
 
-use super::call::Call;
+use super::{call::Call, foreign};
 use crate::{
     error::{Error, json_bytes},
     names::PackageName,
     store::packument::Packument,
+    upstream::Found,
     version::Version,
     wire::{
         json::ObjectWriter,
@@ -30,31 +31,68 @@ const LARGE: usize = 200;
 
 /// `GET /<package>`.
 pub(crate) async fn packument(call: &Call<'_>, name: &PackageName) -> Result<Response, Error> {
-    let (actor, document) = call.read_package(name).await?;
-    let before_write = call.query("write").as_deref() == Some("true");
-    let form = if before_write { Form::Full } else { Form::negotiate(&call.parts.headers) };
+    if call.query("write").as_deref() == Some("true") {
+        // What is changed is what is here.
+        let (actor, document) = call.read_package(name).await?;
+        return hosted_packument(call, &actor, name, document, Form::Full, None).await;
+    }
+    let (actor, found) = call.find_package(name).await?;
+    let (form, shared) = (Form::negotiate(&call.parts.headers), max_age(call, &actor));
+    match found {
+        Found::Hosted(document) => hosted_packument(call, &actor, name, document, form, shared).await,
+        Found::Foreign(package) => {
+            told(call, &actor, name, None).await?;
+            foreign::packument(call, name, None, &package, form, shared).await
+        }
+        Found::Both(document, package) => {
+            told(call, &actor, name, None).await?;
+            foreign::packument(call, name, Some(document), &package, form, shared).await
+        }
+    }
+}
+
+async fn hosted_packument(
+    call: &Call<'_>,
+    actor: &Actor,
+    name: &PackageName,
+    document: Arc<Versioned<Packument>>,
+    form: Form,
+    shared: Option<u64>,
+) -> Result<Response, Error> {
     let variant = match form {
         Form::Abbreviated => "abbreviated",
         Form::Full => "full",
     };
-    let shared = max_age(call, &actor).filter(|_| !before_write);
     let representation = rendered(call, name, document, variant, shared, move |document, urls| {
         (form.content_type(), render_packument(document, form, urls))
     })
     .await?;
-    told(call, &actor, name, None).await?;
+    told(call, actor, name, None).await?;
     Ok(representation.respond(&call.parts))
 }
 
 /// `GET /<package>/<version or tag>`.
 pub(crate) async fn version(call: &Call<'_>, name: &PackageName, wanted: &str) -> Result<Response, Error> {
-    let (actor, document) = call.read_package(name).await?;
+    let (actor, document) = match call.find_package(name).await? {
+        (actor, Found::Hosted(document)) => (actor, document),
+        (actor, Found::Both(document, package)) => {
+            if document.resolve(wanted).is_none() {
+                told(call, &actor, name, None).await?;
+                return foreign::version(call, name, *package, wanted).await;
+            }
+            (actor, document)
+        }
+        (actor, Found::Foreign(package)) => {
+            told(call, &actor, name, None).await?;
+            return foreign::version(call, name, *package, wanted).await;
+        }
+    };
     let Some((version, _)) = document.resolve(wanted) else {
         let wanted: String = wanted.chars().take(64).collect();
         return Err(Error::NotFound(format!("\"{name}\" has no version or dist-tag \"{wanted}\"")));
     };
     let version = version.clone();
-    told(call, &actor, name, Some(&version)).await?;
+    told(call, &actor, name, Some(version.as_str())).await?;
     let shared = max_age(call, &actor);
     let representation =
         rendered(call, name, document, &format!("version {version}"), shared, move |document, urls| {
@@ -123,7 +161,7 @@ async fn rendered(
     tokio::task::spawn_blocking(make).await.map_err(|error| Error::Internal(Box::new(error)))
 }
 
-fn document_headers(max_age: Option<u64>) -> HeaderMap {
+pub(super) fn document_headers(max_age: Option<u64>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let cache = match max_age {
         Some(seconds) => HeaderValue::try_from(format!("public, max-age={seconds}"))
@@ -137,11 +175,11 @@ fn document_headers(max_age: Option<u64>) -> HeaderMap {
 }
 
 /// Asks and tells the hooks of a read.
-async fn told(
+pub(super) async fn told(
     call: &Call<'_>,
     actor: &Actor,
     name: &PackageName,
-    version: Option<&Version>,
+    version: Option<&str>,
 ) -> Result<(), Error> {
     let packages = call.registry.packages();
     let permit = packages
@@ -151,7 +189,7 @@ async fn told(
                 .store()
                 .event(Operation::Get, &packages.key(name), actor)
                 .package(name.as_str())
-                .version_if_any(version.map(Version::as_str))
+                .version_if_any(version)
         })
         .await?;
     packages.store().finish(permit).await;
@@ -160,10 +198,20 @@ async fn told(
 
 /// `GET /<package>/-/<file>`.
 pub(crate) async fn tarball(call: &Call<'_>, name: &PackageName, file: &str) -> Result<Response, Error> {
-    let (actor, document) = call.read_package(name).await?;
-    let release = tarball_version(name.base(), file)
-        .and_then(|version| version.parse::<Version>().ok())
-        .and_then(|version| document.releases.get_key_value(&version));
+    let asked = tarball_version(name.base(), file).and_then(|version| version.parse::<Version>().ok());
+    let (actor, document) = match call.find_package(name).await? {
+        (actor, Found::Hosted(document)) => (actor, document),
+        (actor, Found::Both(document, package)) => {
+            if !asked.as_ref().is_some_and(|version| document.is_used(version)) {
+                return foreign::tarball(call, &actor, name, *package, file).await;
+            }
+            (actor, document)
+        }
+        (actor, Found::Foreign(package)) => {
+            return foreign::tarball(call, &actor, name, *package, file).await;
+        }
+    };
+    let release = asked.and_then(|version| document.releases.get_key_value(&version));
     let Some((version, release)) = release else {
         let file: String = file.chars().take(300).collect();
         return Err(Error::NotFound(format!("\"{name}\" has no file \"{file}\"")));
@@ -212,13 +260,20 @@ pub(crate) async fn attestations(call: &Call<'_>, spec: &str) -> Result<Response
     let (name, version) = spec.rsplit_once('@').ok_or_else(not_found)?;
     let name: PackageName = name.parse().map_err(|_| not_found())?;
     let version: Version = version.parse().map_err(|_| not_found())?;
-    let (actor, document) = call.read_package(&name).await?;
+    let (actor, document) = match call.find_package(&name).await? {
+        (actor, Found::Hosted(document)) => (actor, document),
+        (actor, Found::Both(document, _)) if document.is_used(&version) => (actor, document),
+        (actor, Found::Both(_, package) | Found::Foreign(package)) => {
+            told(call, &actor, &name, Some(version.as_str())).await?;
+            return foreign::attestations(call, &package, version.as_str()).await;
+        }
+    };
     let attestation = document
         .releases
         .get(&version)
         .and_then(|release| release.attestation.as_ref())
         .ok_or_else(not_found)?;
-    told(call, &actor, &name, Some(&version)).await?;
+    told(call, &actor, &name, Some(version.as_str())).await?;
     let store = call.registry.packages().store();
     let body = store.read_artifact(std::slice::from_ref(&attestation.data), None).await?;
     // A few megabytes at most: it was limited on its way in.

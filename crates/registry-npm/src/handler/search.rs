@@ -4,15 +4,19 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use registry_core::{
-    PackageRegistry as _, Response,
+    Actor, PackageRegistry as _, Response,
     auth::{Action, AuthError},
+    upstream::{Failure, FailureKind, Source, Unanswered},
 };
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::call::Call;
 use crate::{
     error::{Error, json_response},
+    names::PackageName,
     registry::Entry,
+    upstream,
     wire::search::{Query, details, render_result},
 };
 
@@ -55,7 +59,7 @@ pub(crate) async fn search(call: &Call<'_>) -> Result<Response, Error> {
     });
     let readable = call.readable(&actor, found.iter().map(|(_, entry)| *entry)).await?;
     let base = call.urls().base;
-    let objects: Vec<_> = readable
+    let mut objects: Vec<_> = readable
         .iter()
         .skip(query.from)
         .take(query.size)
@@ -64,7 +68,79 @@ pub(crate) async fn search(call: &Call<'_>) -> Result<Response, Error> {
             render_result(entry, details, score, base)
         })
         .collect();
+    let mut total = readable.len() as u64;
+    if let Some(source) = source(call, &actor).await? {
+        // What is here comes first; the other registry is asked for the rest of the page.
+        let from = query.from.saturating_sub(readable.len());
+        let size = query.size.saturating_sub(objects.len());
+        let (found, more) = foreign(call, &actor, &source, from, size).await?;
+        objects.extend(found);
+        total = total.saturating_add(more);
+    }
     let time = call.registry.services().clock.now().to_rfc2822();
-    let body = json!({"objects": objects, "total": readable.len(), "time": time});
+    let body = json!({"objects": objects, "total": total, "time": time});
     Ok(json_response(StatusCode::OK, &body))
+}
+
+/// The upstream that is asked, if one may be: a text that names what is hosted or reserved here is not told to anybody.
+async fn source(call: &Call<'_>, actor: &Actor) -> Result<Option<Source>, Error> {
+    if !call.registry.upstreams().exist() {
+        return Ok(None);
+    }
+    for word in call.query("text").unwrap_or_default().split_whitespace() {
+        let name = match word.split_once(':') {
+            Some(("scope", scope)) => format!("@{}/x", scope.trim_start_matches('@')),
+            Some(_) => continue,
+            None => word.to_owned(),
+        };
+        let Ok(name) = name.parse::<PackageName>() else { continue };
+        if !upstream::is_foreign(call.registry, actor, &name).await? {
+            return Ok(None);
+        }
+    }
+    upstream::nameless(call.registry, actor).await
+}
+
+#[derive(Deserialize)]
+struct ForeignResults {
+    #[serde(default)]
+    objects: Vec<Value>,
+    #[serde(default)]
+    total: u64,
+}
+
+/// What an upstream finds, without what is ours or must not be read; and how many it finds in all.
+async fn foreign(
+    call: &Call<'_>,
+    actor: &Actor,
+    source: &Source,
+    from: usize,
+    size: usize,
+) -> Result<(Vec<Value>, u64), Error> {
+    let text = call.query("text").unwrap_or_default();
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("text", &text)
+        .append_pair("size", &size.max(1).to_string())
+        .append_pair("from", &from.to_string())
+        .finish();
+    let Some(answer) = source.forward(&upstream::search(&query)).await.found()? else {
+        // It knows no search.
+        return Ok((Vec::new(), 0));
+    };
+    let results: ForeignResults = serde_json::from_slice(&answer.body).map_err(|_| {
+        let kind = FailureKind::BadBody("its search results are no JSON".to_owned());
+        Unanswered::from(Failure::new(source.id(), kind))
+    })?;
+    let mut found = Vec::new();
+    for object in results.objects {
+        let name = object["package"]["name"].as_str().and_then(|name| name.parse::<PackageName>().ok());
+        let Some(name) = name else { continue };
+        if found.len() < size
+            && call.allows(actor, &name, Action::Read).await.is_ok()
+            && upstream::is_foreign(call.registry, actor, &name).await?
+        {
+            found.push(object);
+        }
+    }
+    Ok((found, results.total))
 }

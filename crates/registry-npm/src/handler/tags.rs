@@ -4,19 +4,30 @@ use http::StatusCode;
 use indexmap::IndexMap;
 use registry_core::{Actor, Response, auth::Action, hooks::Operation};
 
-use super::call::{Call, done};
+use super::{
+    call::{Call, done},
+    foreign,
+};
 use crate::{
     error::{Error, json_bytes},
     names::{PackageName, Tag},
     store::changes::{self, TagChange},
+    upstream::Found,
     version::Version,
     wire::packument::render_tags,
 };
 
 /// `GET /-/package/<package>/dist-tags`.
 pub(crate) async fn list(call: &Call<'_>, name: &PackageName) -> Result<Response, Error> {
-    let (_, document) = call.read_package(name).await?;
-    Ok(json_bytes(StatusCode::OK, render_tags(&document)))
+    match call.find_package(name).await?.1 {
+        Found::Hosted(document) => Ok(json_bytes(StatusCode::OK, render_tags(&document))),
+        Found::Foreign(package) => Ok(foreign::tags(&package)),
+        Found::Both(document, package) => {
+            let mut tags = package.index.tags(&package.sifted);
+            tags.extend(document.tags.iter().map(|(tag, version)| (tag.to_string(), version.to_string())));
+            Ok(json_bytes(StatusCode::OK, crate::wire::foreign::render_tags(&tags)))
+        }
+    }
 }
 
 /// `PUT` or `POST …/dist-tags/<tag>` with the version as a JSON string.

@@ -71,6 +71,19 @@ impl Packages {
         Ok(document.filter(|document| document.is_live()))
     }
 
+    /// What was ever published under a name, deleted or not: what makes it hosted. That nothing was is never told from an old state.
+    pub(crate) async fn state(
+        &self,
+        name: &PackageName,
+    ) -> Result<Option<Arc<Versioned<Packument>>>, StorageError> {
+        let key = self.key(name);
+        let is_hosted = |document: &Arc<Versioned<Packument>>| !document.forgotten;
+        if let Some(document) = self.store.read::<Packument>(&key).await?.filter(is_hosted) {
+            return Ok(Some(document));
+        }
+        Ok(self.store.read_fresh::<Packument>(&key).await?.filter(is_hosted))
+    }
+
     /// Where granted web logins are.
     pub(crate) fn logins(&self) -> Key {
         self.store.key().fixed("_logins").build()

@@ -22,6 +22,11 @@ impl From<DecodeError> for InvalidBase64 {
     }
 }
 
+/// The bytes of a digest that is written in base64, in lowercase hex; `None` where it is none.
+pub(crate) fn hex_of_base64(text: &str) -> Option<String> {
+    STANDARD.decode(text).ok().filter(|bytes| !bytes.is_empty()).map(hex::encode)
+}
+
 impl Decoder {
     /// Decodes a piece and appends its bytes to `out`.
     pub(crate) fn feed(&mut self, mut piece: &[u8], out: &mut Vec<u8>) -> Result<(), InvalidBase64> {

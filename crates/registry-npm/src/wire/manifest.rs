@@ -13,7 +13,7 @@ use super::json::ObjectWriter;
 use crate::{names::PackageName, version::Version};
 
 /// The fields of the abbreviated form.
-const INSTALL: [&str; 22] = [
+pub(crate) const INSTALL: [&str; 22] = [
     "name",
     "version",
     "dependencies",
@@ -211,7 +211,7 @@ fn normalized_bin(name: &PackageName, raw: &RawValue) -> Option<IndexMap<String,
 }
 
 /// Whether installing runs something: a script, or a native addon's build.
-fn has_install_script(fields: &IndexMap<String, &RawValue>) -> bool {
+pub(crate) fn has_install_script(fields: &IndexMap<String, &RawValue>) -> bool {
     let script = fields.get("scripts").is_some_and(|raw| {
         serde_json::from_str::<IndexMap<String, serde::de::IgnoredAny>>(raw.get()).is_ok_and(|scripts| {
             ["preinstall", "install", "postinstall"].iter().any(|name| scripts.contains_key(*name))

@@ -34,4 +34,6 @@ mod tokens;
 #[cfg(test)]
 mod unpublish;
 #[cfg(test)]
+mod upstream;
+#[cfg(test)]
 mod weblogin;

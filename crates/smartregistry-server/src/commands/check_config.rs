@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use smartregistry::BasePath;
+use smartregistry::{BasePath, core::upstream::OnError};
 
 use super::output;
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
 pub(crate) fn run(overrides: &Overrides) -> Result<(), Failure> {
     let config = config::load(overrides)?;
     assemble::admin_token()?;
+    assemble::upstreams(&config)?;
     if let Some(tls) = &config.tls {
         tls::load(tls).map_err(|e| Failure::while_doing("[tls]", &e))?;
     }
@@ -38,6 +39,17 @@ fn describe(config: &Config) -> String {
             Some(host) => writeln!(out, " on {host}"),
             None => writeln!(out),
         };
+    }
+    for upstream in config.upstreams.iter().flat_map(|one| one.set.upstreams.iter().map(move |u| (one, u))) {
+        let (of, upstream) = upstream;
+        let _ = writeln!(out, "upstream    {} of {} at {}", upstream.id, of.instance, upstream.url);
+        if upstream.on_error == OnError::Next {
+            let _ = writeln!(
+                out,
+                "            When {} fails, names that it has may come from the next upstream.",
+                upstream.id
+            );
+        }
     }
     out.push_str("The configuration is good.\n");
     out

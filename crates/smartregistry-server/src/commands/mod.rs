@@ -1,5 +1,6 @@
 //! The commands that do not serve.
 
+pub(crate) mod cache;
 pub(crate) mod check_config;
 pub(crate) mod completions;
 pub(crate) mod gc;

@@ -6,7 +6,7 @@ use http::Uri;
 use smartregistry::{
     cargo::CargoConfig,
     composer::ComposerConfig,
-    core::{BasePath, Instance, InstanceName, Protocol, auth::ScopeSet},
+    core::{BasePath, Instance, InstanceName, Protocol, auth::ScopeSet, upstream::RuleSet},
     default_base_paths,
     maven::MavenConfig,
     npm::NpmConfig,
@@ -20,7 +20,7 @@ use toml::{Table, Value};
 use super::{
     ConfigError, Lookup,
     raw::RawInstance,
-    scopes,
+    scopes, upstreams,
     values::{ByteSize, Span},
 };
 
@@ -42,6 +42,8 @@ pub(crate) struct InstanceConfig {
     pub(crate) origin: Option<String>,
     /// What the anonymous actor may do here, where that is not what `auth.anonymous` says.
     pub(crate) anonymous: Option<ScopeSet>,
+    /// Which names are asked of which upstreams, and what nobody gets.
+    pub(crate) rules: RuleSet,
     /// The protocol's own settings.
     pub(crate) settings: Settings,
 }
@@ -121,7 +123,7 @@ pub(super) fn from_raw<const N: usize>(
 fn one(
     key: &str,
     default_of: Option<Protocol>,
-    raw: RawInstance,
+    mut raw: RawInstance,
     fallbacks: &Fallbacks,
     lookup: &Lookup<'_>,
 ) -> Result<InstanceConfig, ConfigError> {
@@ -146,9 +148,10 @@ fn one(
         .as_deref()
         .map(|url| registry_origin(&at("registry_url"), url, &base_paths))
         .transpose()?;
+    let rules = upstreams::rules(key, &mut raw)?;
     let settings = settings(key, protocol, in_units(key, raw.own)?, fallbacks, lookup)?;
     let anonymous = raw.anonymous.map(|texts| scopes(&at("anonymous"), &texts)).transpose()?;
-    Ok(InstanceConfig { name, protocol, base_paths, host, origin, anonymous, settings })
+    Ok(InstanceConfig { name, protocol, base_paths, host, origin, anonymous, rules, settings })
 }
 
 fn named(key: &str, text: &str) -> Result<InstanceName, ConfigError> {

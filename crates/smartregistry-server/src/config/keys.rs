@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     Table(Keys),
     /// A list of tables of known keys.
     Tables(Keys),
+    /// A table from names that are the user's own to lists of tables of known keys.
+    Named(Keys),
     /// A key that the design has and this version does not: refused with a reason.
     Unsupported(&'static str),
 }
@@ -76,7 +78,6 @@ pub(crate) enum KeyError {
     },
 }
 
-const NO_UPSTREAMS: &str = "this server keeps only what is published to it";
 const NO_GROUPS: &str = "a registry cannot yet be made of others";
 
 const fn text(name: &'static str) -> Key {
@@ -121,7 +122,7 @@ pub(crate) const ROOT: Keys = Keys(&[&[
     table("pypi", PYPI),
     table("rubygems", RUBYGEMS),
     Key { name: "registry", kind: Kind::Tables(REGISTRY) },
-    unsupported("upstreams", NO_UPSTREAMS),
+    Key { name: "upstreams", kind: Kind::Named(UPSTREAM) },
 ]]);
 
 const STORAGE: Keys = Keys(&[&[
@@ -153,7 +154,7 @@ const LIMITS: Keys = Keys(&[&[
     scalar("write_timeout"),
 ]]);
 
-const CACHE: Keys = Keys(&[&[scalar("max_staleness"), scalar("memory")]]);
+const CACHE: Keys = Keys(&[&[scalar("max_staleness"), scalar("memory"), text("spool")]]);
 
 const LOG: Keys = Keys(&[&[text("format"), text("level"), text("file")]]);
 
@@ -168,11 +169,45 @@ const INSTANCE: &[Key] = &[
     text("host"),
     text("registry_url"),
     value("anonymous"),
-    unsupported("reserved", NO_UPSTREAMS),
-    unsupported("rules", NO_UPSTREAMS),
-    unsupported("upstreams", NO_UPSTREAMS),
+    value("reserved"),
+    value("deny"),
+    value("rules"),
+    scalar("min_release_age"),
+    value("min_release_age_exclude"),
     unsupported("members", NO_GROUPS),
 ];
+
+/// What `[[upstreams.NAME]]` takes.
+const UPSTREAM: Keys = Keys(&[&[
+    text("id"),
+    text("url"),
+    scalar("priority"),
+    scalar("enabled"),
+    value("auth"),
+    value("allow"),
+    value("deny"),
+    value("trusted_hosts"),
+    scalar("strict_hosts"),
+    text("ca"),
+    text("proxy"),
+    scalar("connect_timeout"),
+    scalar("document_timeout"),
+    scalar("artifact_timeout"),
+    scalar("idle_timeout"),
+    scalar("total_timeout"),
+    scalar("soft_timeout"),
+    scalar("ttl"),
+    scalar("stale_while_revalidate"),
+    scalar("stale_if_error"),
+    scalar("negative_ttl"),
+    scalar("retries"),
+    scalar("max_concurrency"),
+    scalar("max_document"),
+    scalar("max_artifact"),
+    text("on_error"),
+    value("absent_statuses"),
+    scalar("offline"),
+]]);
 
 /// What only a registry beside the default ones takes.
 const NAMED: &[Key] = &[text("name"), text("protocol")];
@@ -313,15 +348,24 @@ fn check_table(config: &Table, known: Keys, path: &str) -> Result<(), KeyError> 
             (Kind::Unsupported(reason), _) => return Err(KeyError::Unsupported { key: full, reason }),
             (Kind::Table(keys), Value::Table(inner)) => check_table(inner, *keys, &full)?,
             (Kind::Table(_), _) => return Err(KeyError::NotATable { key: full }),
-            (Kind::Tables(keys), Value::Array(items)) => {
-                for (at, item) in items.iter().enumerate() {
-                    let Value::Table(inner) = item else { return Err(KeyError::NotTables { key: full }) };
-                    check_table(inner, *keys, &format!("{full}[{at}]"))?;
+            (Kind::Tables(keys), lists) => check_tables(lists, *keys, full)?,
+            (Kind::Named(keys), Value::Table(named)) => {
+                for (name, lists) in named {
+                    check_tables(lists, *keys, join(&full, name))?;
                 }
             }
-            (Kind::Tables(_), _) => return Err(KeyError::NotTables { key: full }),
+            (Kind::Named(_), _) => return Err(KeyError::NotATable { key: full }),
             (Kind::Text | Kind::Scalar | Kind::Value, _) => {}
         }
+    }
+    Ok(())
+}
+
+fn check_tables(lists: &Value, known: Keys, path: String) -> Result<(), KeyError> {
+    let Value::Array(items) = lists else { return Err(KeyError::NotTables { key: path }) };
+    for (at, item) in items.iter().enumerate() {
+        let Value::Table(inner) = item else { return Err(KeyError::NotTables { key: path }) };
+        check_table(inner, known, &format!("{path}[{at}]"))?;
     }
     Ok(())
 }
@@ -417,12 +461,12 @@ mod tests {
         unknown("[npm]\nbase-path = 1", "npm.base-path", "npm.base_path");
         unknown("[[registry]]\nnam = 'x'", "registry[0].nam", "registry[0].name");
         unknown("[log]\nformt = 'x'", "log.formt", "log.format");
+        unknown("[[upstreams.npm]]\nidd = 'x'", "upstreams.npm[0].idd", "upstreams.npm[0].id");
     }
 
     #[test]
     fn what_later_versions_bring_is_refused_by_name() {
         for (toml, key) in [
-            ("[[upstreams.npm]]\nid = 'x'", "upstreams"),
             ("[npm]\nmembers = ['a']", "npm.members"),
             ("[[registry]]\nname = 'x'\nmembers = []", "registry[0].members"),
         ] {
@@ -442,6 +486,9 @@ mod tests {
         assert_eq!(check("registry = 3"), Err(KeyError::NotTables { key: "registry".into() }));
         assert_eq!(check("registry = [3]"), Err(KeyError::NotTables { key: "registry".into() }));
         assert_eq!(check("[[registry]]\nname = 'npm-internal'\nprotocol = 'npm'"), Ok(()));
+        assert_eq!(check("[[upstreams.npm-internal]]\nid = 'x'"), Ok(()));
+        assert_eq!(check("upstreams = []"), Err(KeyError::NotATable { key: "upstreams".into() }));
+        assert_eq!(check("upstreams.npm = 3"), Err(KeyError::NotTables { key: "upstreams.npm".into() }));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod instances;
 pub(crate) mod keys;
 mod proxies;
 mod raw;
+mod upstreams;
 mod values;
 
 use std::{
@@ -26,6 +27,7 @@ pub(crate) use self::{
     env::{ADMIN_TOKEN, CONFIG_FILE},
     instances::{InstanceConfig, Settings},
     proxies::TrustedProxies,
+    upstreams::UpstreamsConfig,
     values::Span,
 };
 
@@ -61,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) metrics: MetricsConfig,
     /// The registries that are enabled.
     pub(crate) instances: Vec<InstanceConfig>,
+    /// The other registries that are asked for what is not here.
+    pub(crate) upstreams: Vec<UpstreamsConfig>,
 }
 
 /// `[storage]`.
@@ -121,6 +125,8 @@ pub(crate) struct CacheConfig {
     pub(crate) max_staleness: Duration,
     /// About how many bytes of documents and their rendered forms are kept.
     pub(crate) memory: u64,
+    /// Where what comes from upstreams waits for slow clients; the system's folder for temporary files where none is given.
+    pub(crate) spool: Option<PathBuf>,
 }
 
 /// `[log]`.
@@ -364,6 +370,7 @@ impl Config {
             (Protocol::Rubygems, raw.rubygems),
         ];
         let instances = instances::from_raw(defaults, raw.registry, &fallbacks, lookup)?;
+        let upstreams = upstreams::from_raw(raw.upstreams, &instances, lookup)?;
         Ok(Config {
             listen,
             public_url,
@@ -393,6 +400,7 @@ impl Config {
             cache: CacheConfig {
                 max_staleness: span(raw.cache.max_staleness, 0),
                 memory: raw.cache.memory.map_or(64 << 20, |s| s.0),
+                spool: raw.cache.spool,
             },
             log: LogConfig {
                 format: log_format(raw.log.format.as_deref())?,
@@ -405,6 +413,7 @@ impl Config {
                 listen: raw.metrics.listen,
             },
             instances,
+            upstreams,
         })
     }
 }

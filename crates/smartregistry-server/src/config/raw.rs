@@ -1,8 +1,13 @@
 //! The configuration as it is written; [`super::Config`] is what comes of it.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
-use super::values::{ByteSize, Secret, Span};
+use super::{
+    upstreams::{RawRule, RawUpstream},
+    values::{ByteSize, Secret, Span},
+};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -27,6 +32,7 @@ pub(super) struct Raw {
     pub(super) pypi: RawInstance,
     pub(super) rubygems: RawInstance,
     pub(super) registry: Vec<RawInstance>,
+    pub(super) upstreams: BTreeMap<String, Vec<RawUpstream>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -69,6 +75,7 @@ pub(super) struct RawLimits {
 pub(super) struct RawCache {
     pub(super) max_staleness: Option<Span>,
     pub(super) memory: Option<ByteSize>,
+    pub(super) spool: Option<std::path::PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -104,6 +111,11 @@ pub(super) struct RawInstance {
     pub(super) host: Option<String>,
     pub(super) registry_url: Option<String>,
     pub(super) anonymous: Option<Vec<String>>,
+    pub(super) reserved: Vec<String>,
+    pub(super) deny: Vec<String>,
+    pub(super) rules: Vec<RawRule>,
+    pub(super) min_release_age: Option<Span>,
+    pub(super) min_release_age_exclude: Vec<String>,
     /// The protocol's own keys.
     #[serde(flatten)]
     pub(super) own: toml::Table,

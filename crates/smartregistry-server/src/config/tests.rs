@@ -21,7 +21,7 @@ fn load_from(file: &str, env: &[(&str, &str)], flags: &Overrides) -> Result<Conf
     lookup(|lookup| merge(file, env, flags, lookup))
 }
 
-fn load_file(file: &str) -> Result<Config, ConfigError> {
+pub(super) fn load_file(file: &str) -> Result<Config, ConfigError> {
     load_from(file, &[], &Overrides::default())
 }
 

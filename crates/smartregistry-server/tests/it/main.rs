@@ -11,3 +11,4 @@ mod packages;
 mod serving;
 mod setup;
 mod tls;
+mod upstreams;

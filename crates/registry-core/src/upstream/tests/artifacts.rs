@@ -200,3 +200,57 @@ async fn checklist_33_a_head_fetches_no_body() {
     assert_eq!(respond(&bench).await.headers()["content-length"], "5000");
     assert!(bench.keys().await.is_empty());
 }
+
+#[tokio::test]
+async fn checklist_39_what_is_kept_is_counted_and_dropped_by_name() {
+    let fake = FakeUpstream::start().await;
+    let bytes = content(1000);
+    for name in ["a", "ab", "s/a"] {
+        fake.serve(&format!("/{name}"), Canned::ok(bytes.clone()));
+    }
+    let bench = Bench::new(vec![config(&fake)]);
+    for name in ["a", "ab", "s/a"] {
+        read(&found(bench.artifact(name, sha256(&bytes)).await)).await.unwrap();
+    }
+    assert_eq!(bench.keys().await.len(), 6);
+    let kept = bench.upstreams.kept().await.unwrap();
+    assert_eq!((kept["up"].artifacts, kept["up"].documents), (3, 0));
+    assert!(kept["up"].bytes > 3000);
+    let (count, _) = bench.upstreams.purge(&Purge::everything().named("a")).await.unwrap();
+    assert_eq!((count, bench.keys().await.len()), (2, 4));
+    let other = "other".parse().unwrap();
+    assert_eq!(bench.upstreams.purge(&Purge::everything().of(other)).await.unwrap().0, 0);
+    let again = found(bench.artifact("a", sha256(&bytes)).await);
+    assert_eq!(again.provenance().state, CacheState::Miss);
+    read(&again).await.unwrap();
+    bench.keys().await;
+    assert_eq!(bench.upstreams.purge(&Purge::everything()).await.unwrap().0, 6);
+    assert!(bench.keys().await.is_empty());
+}
+
+#[tokio::test]
+async fn checklist_3_bytes_without_a_record_are_collected() {
+    let fake = FakeUpstream::start().await;
+    let bytes = content(1000);
+    fake.serve("/file", Canned::ok(bytes.clone()));
+    let bench = Bench::new(vec![config(&fake)]);
+    read(&found(bench.artifact("file", sha256(&bytes)).await)).await.unwrap();
+    bench.keys().await;
+    // What a process leaves that dies before it commits.
+    let store = bench.services.storage.store(&bench.instance);
+    let key = Resource::new("files")
+        .segment("file")
+        .data_key(&store, &bench.route("x").await.sources()[0].upstream);
+    let spec = crate::storage::ArtifactSpec::default();
+    let _left = store.write_artifact_bytes(&key, bytes.clone().into(), spec).await.unwrap().keep();
+    assert_eq!(bench.keys().await.len(), 3);
+    let collect = async |now| {
+        let run = crate::maintenance::GcRun::new(now, Duration::from_hours(24), false);
+        bench.upstreams.collect_garbage(&run).await.unwrap();
+        bench.keys().await.len()
+    };
+    let now = chrono::Utc::now();
+    assert_eq!(collect(now).await, 3, "it may be on its way");
+    assert_eq!(collect(now + chrono::TimeDelta::hours(2)).await, 2);
+    assert_eq!(found(bench.artifact("file", sha256(&bytes)).await).provenance().state, CacheState::Hit);
+}

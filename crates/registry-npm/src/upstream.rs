@@ -22,9 +22,9 @@ use crate::{
 };
 
 /// How long a packument is fresh.
-const PACKUMENT_TTL: Duration = Duration::from_secs(120);
+const PACKUMENT_TTL: Duration = Duration::from_mins(2);
 /// How long attestations are: they are signed, and do not change.
-const ATTESTATIONS_TTL: Duration = Duration::from_secs(24 * 3600);
+const ATTESTATIONS_TTL: Duration = Duration::from_hours(24);
 
 /// What npm's clients leave as it is in a path.
 const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');

@@ -55,7 +55,11 @@ fn builder(upstream: &UpstreamConfig, guarded: bool) -> Result<ClientBuilder, Bo
         }
     }
     if let Some(pem) = &upstream.ca {
-        builder = builder.tls_certs_merge(Certificate::from_pem_bundle(pem)?);
+        let certificates = Certificate::from_pem_bundle(pem)?;
+        if certificates.is_empty() {
+            return Err("there is no certificate in its ca".into());
+        }
+        builder = builder.tls_certs_merge(certificates);
     }
     Ok(builder.dns_resolver(Arc::new(Resolver { guarded, exempt: exempt.into() })))
 }

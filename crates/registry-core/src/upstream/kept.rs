@@ -76,7 +76,7 @@ impl Upstreams {
         let (mut count, mut bytes) = (0, 0_u64);
         let mut entries = self.cached().await?;
         // Records go before the bytes that they name.
-        entries.sort_by_key(|entry| !entry.key.as_str().ends_with(".json"));
+        entries.sort_by_key(|entry| entry.key.as_str().contains("/_artifact~"));
         for entry in entries {
             let Some((id, rest)) = self.place(&entry.key) else { continue };
             let of_upstream = purge.upstream.as_ref().is_none_or(|wanted| wanted.as_str() == id);

@@ -3,7 +3,12 @@
 use std::{sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use registry_core::{Actor, Response, http::Representation, storage::Versioned, upstream::ArtifactHead};
+use registry_core::{
+    Actor, Response,
+    http::Representation,
+    storage::{Revision, Versioned},
+    upstream::ArtifactHead,
+};
 
 use super::{call::Call, read};
 use crate::{
@@ -40,7 +45,7 @@ pub(crate) async fn packument(
         ));
     }
     let revision = hosted.as_ref().map(|hosted| hosted.revision.clone());
-    let representation = rendered(call, foreign, form, max_age, revision.as_ref().map(|r| r.as_str()), {
+    let representation = rendered(call, foreign, form, max_age, revision.as_ref().map(Revision::as_str), {
         let (name, document, index) = (name.clone(), foreign.document.clone(), Arc::clone(&foreign.index));
         let sifted = foreign.sifted.clone();
         move |urls: Urls<'_>| {

@@ -133,7 +133,10 @@ async fn foreign(
     })?;
     let mut found = Vec::new();
     for object in results.objects {
-        let name = object["package"]["name"].as_str().and_then(|name| name.parse::<PackageName>().ok());
+        let name = object
+            .pointer("/package/name")
+            .and_then(Value::as_str)
+            .and_then(|name| name.parse::<PackageName>().ok());
         let Some(name) = name else { continue };
         if found.len() < size
             && call.allows(actor, &name, Action::Read).await.is_ok()

@@ -117,7 +117,7 @@ async fn checklist_25_a_package_of_another_registry_installs_also_when_that_is_d
     settled(&app, 3).await;
     fake.stop().await;
     check().await;
-    app.clock.advance(Duration::from_secs(24 * 3600));
+    app.clock.advance(Duration::from_hours(24));
     let stale = app.get("/@a%2flib").await.expect(200);
     assert_eq!(stale.header("warning"), Some("111 smartregistry \"Revalidation Failed\""));
     let status = tarball(&app, "@a/lib", "1.0.0").await.expect(200);
@@ -219,7 +219,7 @@ async fn checklist_48_a_young_version_is_hidden_everywhere_until_it_is_old_enoug
     let fake = FakeUpstream::start().await;
     lib().put_on(&fake);
     let mut setup = setup(&fake);
-    setup.upstreams.rules.min_release_age = Some(Duration::from_secs(7 * 24 * 3600));
+    setup.upstreams.rules.min_release_age = Some(Duration::from_hours(7 * 24));
     setup.upstreams.rules.min_release_age_exclude = vec!["@b/*".to_owned()];
     let app = setup.build();
     let packument = app.get("/@a%2flib").await.expect(200).json();
@@ -234,7 +234,7 @@ async fn checklist_48_a_young_version_is_hidden_everywhere_until_it_is_old_enoug
     }
     assert_eq!(app.get("/@a/lib/latest").await.expect(200).json()["version"], "1.0.0");
     tarball(&app, "@a/lib", "1.0.0").await.expect(200);
-    app.clock.advance(Duration::from_secs(6 * 24 * 3600));
+    app.clock.advance(Duration::from_hours(6 * 24));
     assert_eq!(app.get("/@a%2flib").await.expect(200).json()["dist-tags"]["latest"], "2.0.0");
     tarball(&app, "@a/lib", "2.0.0").await.expect(200);
     // Without a time nobody can say how old it is.

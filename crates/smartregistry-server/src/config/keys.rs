@@ -209,6 +209,9 @@ const UPSTREAM: Keys = Keys(&[&[
     scalar("offline"),
 ]]);
 
+/// The upstreams of one registry.
+const OF_NAME: Key = Key { name: "", kind: Kind::Tables(UPSTREAM) };
+
 /// What only a registry beside the default ones takes.
 const NAMED: &[Key] = &[text("name"), text("protocol")];
 
@@ -377,6 +380,7 @@ pub(crate) fn find(path: &[&str]) -> Option<&'static Key> {
     for name in tables {
         match known.find(name)?.kind {
             Kind::Table(keys) => known = keys,
+            Kind::Named(_) if tables.len() == 1 => return Some(&OF_NAME),
             _ => return None,
         }
     }
@@ -495,6 +499,8 @@ mod tests {
     fn keys_are_found_by_path() {
         assert!(matches!(find(&["storage", "url"]), Some(Key { kind: Kind::Text, .. })));
         assert!(matches!(find(&["auth", "anonymous"]), Some(Key { kind: Kind::Value, .. })));
+        assert!(matches!(find(&["upstreams", "npm"]), Some(Key { kind: Kind::Tables(_), .. })));
+        assert!(find(&["upstreams", "npm", "url"]).is_none());
         assert!(find(&["storage", "url", "x"]).is_none());
         assert!(find(&[]).is_none());
     }

@@ -25,7 +25,8 @@ fn every_kind_of_mistake_is_told_before_anything_starts() {
         ("listn = 'x'", "unknown key `listn`; the nearest known one is `listen`"),
         ("[storage]\nurl = 'ftp://x'", "`storage.url`"),
         ("[auth]\nanonymous = ['nonsense']", "`auth.anonymous`"),
-        ("[[upstreams.npm]]\nid = 'x'", "`upstreams` is not supported in this version"),
+        ("[[upstreams.npm]]\nid = 'x'", "`upstreams.npm[0].url`: is missing"),
+        ("[[upstreams.other]]\nid = 'x'", "there is no registry named other"),
         ("[npm]\nmembers = ['a']", "`npm.members` is not supported in this version"),
         ("[npm]\nweb_login = 'perhaps'", "npm"),
         ("[oci]\nmax_tags_per_push = -1", "oci"),
@@ -71,8 +72,11 @@ fn variables_and_flags_win_and_unknown_variables_are_refused() {
     assert_eq!(check(&[], &["check-config", "--config", "missing.toml"]).0, Some(1));
     let (code, text) = check(&[("SMARTREGISTRY_ADMIN_TOKEN", "short")], &["check-config"]);
     assert!(code == Some(1) && text.contains("SMARTREGISTRY_ADMIN_TOKEN"), "{text}");
-    let (code, text) = check(&[("SMARTREGISTRY_UPSTREAMS__NPM", "[]")], &["check-config"]);
+    let (code, text) = check(&[("SMARTREGISTRY_NPM__MEMBERS", "[]")], &["check-config"]);
     assert!(code == Some(1) && text.contains("not supported in this version"), "{text}");
+    let upstream = "[{ id = 'a', url = 'https://registry.example.com' }]";
+    let (code, text) = check(&[("SMARTREGISTRY_UPSTREAMS__NPM", upstream)], &["check-config"]);
+    assert!(code == Some(0) && text.contains("upstream    a of npm"), "{text}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use registry_core::{
         respond_text, respond_with,
     },
     storage::{StorageError, UpdateError},
+    upstream::Unanswered,
 };
 use serde_json::json;
 
@@ -69,6 +70,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Tar(#[from] TarError),
     #[error(transparent)]
+    Upstream(#[from] Unanswered),
+    #[error(transparent)]
     Version(#[from] VersionError),
     #[error(transparent)]
     Zip(#[from] ZipError),
@@ -111,6 +114,7 @@ impl Error {
         match self {
             Self::Auth(error) => error.status(),
             Self::Storage(error) => error.status(),
+            Self::Upstream(error) => error.status(),
             Self::Attestation(_)
             | Self::BadRequest(_)
             | Self::Burned
@@ -169,6 +173,7 @@ impl Error {
         let (wait, allow) = match self {
             Self::Auth(error) => (error.wait(), None),
             Self::MethodNotAllowed(allow) => (None, Some(*allow)),
+            Self::Upstream(error) => (error.wait(), None),
             _ => (None, None),
         };
         RefusalHeaders { allow, challenge: Some(basic_challenge("pypi")), wait }.put_on(&mut response);

@@ -29,9 +29,10 @@
 //! ```
 //!
 //! Where things are: `handler` has a line for each route and a file for each action; `names` and `version` are parsed types;
-//! `wire` parses and renders without I/O; `archive` looks into files; `attestation` verifies what is signed; `store` has the documents, their keys and every change to them.
+//! `wire` parses and renders without I/O; `archive` looks into files; `attestation` verifies what is signed; `store` has the documents, their keys and every change to them;
+//! `upstream` asks other registries for what is not here.
 //!
-//! What is not here yet: pulling through from another index (a project that is not here does not exist), the transparency logs
+//! What is not here yet: the transparency logs
 //! of attestations (their entries are stored and served, not verified), trusted publishing, and a search (pip's is answered with an explanation).
 
 mod administration;
@@ -44,6 +45,7 @@ mod maintenance;
 mod names;
 mod registry;
 mod store;
+mod upstream;
 mod version;
 mod wire;
 

@@ -19,7 +19,8 @@ use crate::{
 impl Maintenance for PypiRegistry {
     /// Removes the bytes of files that were deleted a grace ago, and bytes that no document names.
     async fn collect_garbage(&self, run: &GcRun) -> Result<(), StorageError> {
-        self.projects().folders().collect_garbage::<Project>(run).await
+        self.projects().folders().collect_garbage::<Project>(run).await?;
+        self.upstreams().collect_garbage(run).await
     }
 
     /// Reads every document and hashes everything that one names.

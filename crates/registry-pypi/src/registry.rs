@@ -7,6 +7,7 @@ use registry_core::{
     Actor, BasePath, Instance, PackageRegistry, Request, Response, Services,
     hooks::Operation,
     storage::{Draft, StorageError},
+    upstream::Upstreams,
 };
 use tokio::sync::Semaphore;
 
@@ -33,6 +34,7 @@ struct Inner {
     services: Services,
     config: PypiConfig,
     projects: Projects,
+    upstreams: Upstreams,
     renderers: Semaphore,
     index: String,
     base: String,
@@ -46,8 +48,10 @@ impl PypiRegistry {
         let base = bases().find(|base| !is_index(base)).or(bases().next()).unwrap_or_default().to_owned();
         let index =
             bases().find(|base| is_index(base)).map_or_else(|| format!("{base}/simple"), str::to_owned);
+        let upstreams = Upstreams::new(&instance, &services);
         let renderers = Semaphore::new(RENDERERS);
-        Self { inner: Arc::new(Inner { instance, services, config, projects, renderers, index, base }) }
+        let inner = Inner { instance, services, config, projects, upstreams, renderers, index, base };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The settings.
@@ -61,6 +65,11 @@ impl PypiRegistry {
 
     pub(crate) fn projects(&self) -> &Projects {
         &self.inner.projects
+    }
+
+    /// Other registries that are asked for what is not here.
+    pub(crate) fn upstreams(&self) -> &Upstreams {
+        &self.inner.upstreams
     }
 
     /// Held while a large page is rendered.

@@ -11,11 +11,12 @@ use registry_core::{
     storage::DataRef,
 };
 
-use super::call::Call;
+use super::{call::Call, foreign};
 use crate::{
     error::Error,
     names::ProjectName,
     store::project::{File, Project, Status},
+    upstream::{self, Found},
     version::Version,
 };
 
@@ -23,7 +24,7 @@ use crate::{
 const PROVENANCE_TYPES: [&str; 2] = ["application/vnd.pypi.integrity.v1+json", "application/json"];
 
 /// Something of a file that is served.
-struct Found<'p> {
+struct Served<'p> {
     version: &'p Version,
     file: &'p File,
     data: &'p DataRef,
@@ -37,7 +38,17 @@ pub(crate) async fn get(call: &Call<'_>, name: &ProjectName, text: &str) -> Resu
         return provenance(call, name, None, file).await;
     }
     let actor = call.allow(name, Action::Read).await?;
-    let project = call.registry.projects().load(name).await?.ok_or_else(Error::no_project)?;
+    let project = match upstream::find(call.registry, &actor, name).await?.ok_or_else(Error::no_project)? {
+        Found::Hosted(project) => project,
+        Found::Both(project, foreign) => {
+            let file = text.strip_suffix(".metadata").or(text.strip_suffix(".asc")).unwrap_or(text);
+            if !project.has_had(file) {
+                return foreign::file(call, &actor, *foreign, text).await;
+            }
+            project
+        }
+        Found::Foreign(foreign) => return foreign::file(call, &actor, *foreign, text).await,
+    };
     let found = || -> Option<(&Version, &File, &DataRef, &'static str)> {
         if let Some((version, file)) = project.file(text) {
             return Some((version, file, &file.data, "application/octet-stream"));
@@ -55,7 +66,7 @@ pub(crate) async fn get(call: &Call<'_>, name: &ProjectName, text: &str) -> Resu
     };
     let (version, file, data, content_type) =
         found().ok_or_else(|| Error::NotFound(format!("there is no such file of the project {name}")))?;
-    let found = Found { version, file, data, content_type, vary: "Authorization" };
+    let found = Served { version, file, data, content_type, vary: "Authorization" };
     send(call, &actor, &project, text, found).await
 }
 
@@ -75,7 +86,16 @@ pub(crate) async fn provenance(
     let content_type = at
         .and_then(|at| PROVENANCE_TYPES.get(at).copied())
         .ok_or(Error::NotAcceptable("application/vnd.pypi.integrity.v1+json and application/json"))?;
-    let project = call.registry.projects().load(name).await?.ok_or_else(Error::no_project)?;
+    let project = match upstream::find(call.registry, &actor, name).await?.ok_or_else(Error::no_project)? {
+        Found::Hosted(project) => project,
+        Found::Both(project, foreign) if !project.has_had(text) => {
+            return foreign::provenance(call, &actor, *foreign, wanted.as_ref(), text, content_type).await;
+        }
+        Found::Both(project, _) => project,
+        Found::Foreign(foreign) => {
+            return foreign::provenance(call, &actor, *foreign, wanted.as_ref(), text, content_type).await;
+        }
+    };
     let found = project.file(text).filter(|(version, _)| wanted.as_ref().is_none_or(|w| w == *version));
     let (version, file) =
         found.ok_or_else(|| Error::NotFound(format!("there is no such file of the project {name}")))?;
@@ -83,7 +103,7 @@ pub(crate) async fn provenance(
         .provenance
         .as_ref()
         .ok_or_else(|| Error::NotFound(format!("no attestations came with the file {text}")))?;
-    let found = Found { version, file, data, content_type, vary: "Accept, Authorization" };
+    let found = Served { version, file, data, content_type, vary: "Accept, Authorization" };
     send(call, &actor, &project, &format!("{text}.provenance"), found).await
 }
 
@@ -93,9 +113,9 @@ async fn send(
     actor: &Actor,
     project: &Project,
     text: &str,
-    found: Found<'_>,
+    found: Served<'_>,
 ) -> Result<Response, Error> {
-    let Found { version, file, data, content_type, vary } = found;
+    let Served { version, file, data, content_type, vary } = found;
     let name = &project.name;
     if project.status == Status::Quarantined {
         return Err(Error::Forbidden(format!("the project {name} is quarantined: its files are not served")));
@@ -115,16 +135,7 @@ async fn send(
         })
         .await?;
     let etag = format!("\"{}\"", data.sha256.as_deref().unwrap_or_default());
-    let mut headers = HeaderMap::new();
-    // The bytes under a name never change. Whether they may be read can, so only what everybody may read is kept by others.
-    let cache = if actor.is_anonymous() {
-        "public, max-age=31536000, immutable"
-    } else {
-        "private, max-age=31536000, immutable"
-    };
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-    headers.insert(header::VARY, HeaderValue::from_static(vary));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let headers = file_headers(actor, vary);
     let artifact = ArtifactResponse {
         size: data.size,
         etag: HeaderValue::try_from(etag).map_err(|error| Error::Internal(Box::new(error)))?,
@@ -140,4 +151,19 @@ async fn send(
     let response = respond_artifact(&call.parts, artifact, open).await?;
     store.finish(permit).await;
     Ok(response)
+}
+
+/// The headers of what lies under a file's name.
+pub(super) fn file_headers(actor: &Actor, vary: &'static str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    // The bytes under a name never change. Whether they may be read can, so only what everybody may read is kept by others.
+    let cache = if actor.is_anonymous() {
+        "public, max-age=31536000, immutable"
+    } else {
+        "private, max-age=31536000, immutable"
+    };
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    headers.insert(header::VARY, HeaderValue::from_static(vary));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
 }

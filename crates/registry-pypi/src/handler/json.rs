@@ -8,12 +8,13 @@ use registry_core::{Response, auth::Action, http::Representation};
 
 use super::{
     call::{Call, page_headers},
-    moved, name,
+    foreign, moved, name,
     simple::told,
 };
 use crate::{
     error::Error,
     store::project::Status,
+    upstream::{self, Found},
     version::Version,
     wire::{json::render, metadata::Metadata},
 };
@@ -29,8 +30,21 @@ pub(crate) async fn get(call: &Call<'_>, text: &str, wanted: Option<&str>) -> Re
     let wanted: Option<Version> = wanted.map(str::parse).transpose().map_err(|_| no_release())?;
     let actor = call.allow(&project, Action::Read).await?;
     let projects = call.registry.projects();
-    let document = projects.load(&project).await?.filter(|document| document.status != Status::Quarantined);
-    let document = document.ok_or_else(Error::no_project)?;
+    let found = upstream::find(call.registry, &actor, &project).await?.ok_or_else(Error::no_project)?;
+    let document = match found {
+        Found::Hosted(document) => document,
+        // What is hosted is what the project is; single versions can be of the other registry.
+        Found::Both(document, foreign) => match &wanted {
+            Some(wanted) if !document.releases.contains_key(wanted) => {
+                return foreign::json(call, &actor, *foreign, Some(wanted)).await;
+            }
+            _ => document,
+        },
+        Found::Foreign(foreign) => return foreign::json(call, &actor, *foreign, wanted.as_ref()).await,
+    };
+    if document.status == Status::Quarantined {
+        return Err(Error::no_project());
+    }
     let found = match &wanted {
         Some(wanted) => document.releases.get_key_value(wanted),
         None => document.latest(),

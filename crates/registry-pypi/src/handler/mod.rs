@@ -2,6 +2,7 @@
 
 mod call;
 mod files;
+mod foreign;
 mod json;
 mod manage;
 mod simple;

@@ -13,15 +13,16 @@ use registry_core::{
 
 use super::{
     call::{Call, page_headers},
-    moved, name,
+    foreign, moved, name,
 };
 use crate::{
     error::Error,
     names::ProjectName,
     store::project::Project,
+    upstream::{self, Found},
     wire::{
         negotiate::Form,
-        simple::{render_index, render_page},
+        simple::{Page, render_index, render_page},
     },
 };
 
@@ -63,8 +64,15 @@ pub(crate) async fn page(call: &Call<'_>, text: &str, at: &str) -> Result<Respon
     }
     let actor = call.allow(&project, Action::Read).await?;
     let form = form(call)?;
-    let document = call.registry.projects().load(&project).await?.ok_or_else(Error::no_project)?;
+    let found = upstream::find(call.registry, &actor, &project).await?.ok_or_else(Error::no_project)?;
     told(call, &actor, &project).await?;
+    let document = match found {
+        Found::Hosted(document) => document,
+        Found::Both(document, project) => {
+            return foreign::page(call, &actor, &project, Some(document), form).await;
+        }
+        Found::Foreign(project) => return foreign::page(call, &actor, &project, None, form).await,
+    };
     Ok(rendered(call, &actor, &project, document, form).await?.respond(&call.parts))
 }
 
@@ -102,7 +110,7 @@ async fn rendered(
         store.derived(&key, &document.revision, &variant, || {
             let representation = Representation::new(
                 HeaderValue::from_static(form.content_type()),
-                render_page(form, &document, &index).into(),
+                render_page(form, &Page::of(&document, &index)).into(),
                 Some(SystemTime::from(document.modified)),
                 headers,
             );

@@ -28,6 +28,7 @@ use crate::{
         changes::{self, NewFile, Target},
         project::File,
     },
+    upstream,
     wire::{
         metadata::Metadata,
         upload::{self, ClaimedDigests, Fields},
@@ -159,6 +160,12 @@ async fn take_file(
         part.file_name.as_deref().ok_or_else(|| Error::bad("the part \"content\" has no file name"))?;
     let name: FileName = text.parse()?;
     call.permit(actor, name.project(), Action::Write).await?;
+    if upstream::is_taken(call.registry, actor, name.project()).await? {
+        return Err(Error::Forbidden(format!(
+            "{} is a project of the index that this registry stands before: to upload under its name, have it reserved here",
+            name.project()
+        )));
+    }
     let config = call.registry.config();
     if name.version().is_local() && !config.local_versions {
         return Err(Error::bad("this registry takes no local versions (with a +)"));

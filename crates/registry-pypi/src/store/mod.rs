@@ -71,6 +71,18 @@ impl Projects {
         Ok(document.filter(|document| !document.forgotten))
     }
 
+    /// What was ever uploaded under a name, deleted or not: what makes it hosted. That nothing was is never told from an old state.
+    pub(crate) async fn state(
+        &self,
+        name: &ProjectName,
+    ) -> Result<Option<Arc<Versioned<Project>>>, StorageError> {
+        if let Some(document) = self.read(name).await? {
+            return Ok(Some(document));
+        }
+        let document = self.store.read_fresh::<Project>(&self.key(name)).await?;
+        Ok(document.filter(|document| !document.forgotten))
+    }
+
     /// A project that was not deleted.
     pub(crate) async fn load(
         &self,

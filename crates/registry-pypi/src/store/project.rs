@@ -211,6 +211,11 @@ impl Project {
         })
     }
 
+    /// Whether a file of this name is or was here.
+    pub(crate) fn has_had(&self, name: &str) -> bool {
+        self.burned.contains_key(name) || self.file(name).is_some()
+    }
+
     /// Whether attestations came with some file.
     pub(crate) fn has_provenance(&self) -> bool {
         self.releases.values().any(|release| release.files.iter().any(|file| file.provenance.is_some()))

@@ -19,7 +19,8 @@ pub(crate) struct Urls {
 }
 
 impl Urls {
-    fn file(&self, project: &ProjectName, file: &str) -> String {
+    /// Of a file.
+    pub(crate) fn file(&self, project: &ProjectName, file: &str) -> String {
         format!("{}/{project}/{}", self.index, registry_core::http::encode_path_segment(file))
     }
 }
@@ -33,11 +34,18 @@ pub(crate) fn render(
     urls: &Urls,
     whole: bool,
 ) -> Vec<u8> {
+    let reason = release.files.iter().find_map(|file| file.yanked.as_deref());
+    let info = Info {
+        project: &project.name,
+        display: &project.display,
+        version: version.as_str(),
+        yanked: release.is_yanked().then_some(reason.unwrap_or_default()),
+    };
     let files = |release: &Release| -> Vec<Value> {
         release.files.iter().map(|file| render_file(project, file, urls)).collect()
     };
     let mut answer = json!({
-        "info": render_info(project, version, release, metadata, urls),
+        "info": render_info(&info, metadata, urls),
         "last_serial": project.modified.timestamp_micros(),
         "ownership": {"organization": null, "roles": []},
         "urls": files(release),
@@ -54,13 +62,18 @@ pub(crate) fn render(
     answer.to_string().into_bytes()
 }
 
-fn render_info(
-    project: &Project,
-    version: &Version,
-    release: &Release,
-    metadata: &Metadata,
-    urls: &Urls,
-) -> Value {
+/// What of a release does not stand in its metadata.
+#[derive(Debug)]
+pub(crate) struct Info<'a> {
+    pub(crate) project: &'a ProjectName,
+    pub(crate) display: &'a str,
+    pub(crate) version: &'a str,
+    /// Why it is yanked, which may be empty.
+    pub(crate) yanked: Option<&'a str>,
+}
+
+/// What is told of a release itself.
+pub(crate) fn render_info(info: &Info<'_>, metadata: &Metadata, urls: &Urls) -> Value {
     let text = |name: &str| metadata.one(name).unwrap_or_default();
     let list = |name: &str| {
         let all: Vec<&str> = metadata.all(name).collect();
@@ -71,9 +84,8 @@ fn render_info(
         .filter_map(|line| line.split_once(','))
         .map(|(label, url)| (label.trim().to_owned(), url.trim().into()))
         .collect();
-    let yanked = release.is_yanked();
-    let reason = release.files.iter().filter(|_| yanked).find_map(|file| file.yanked.as_deref());
-    let page = format!("{}/{}/", urls.index, project.name);
+    let Info { project, display, version, yanked } = info;
+    let page = format!("{}/{project}/", urls.index);
     json!({
         "author": text("author"),
         "author_email": text("author-email"),
@@ -92,19 +104,19 @@ fn render_info(
         "license_files": list("license-file"),
         "maintainer": text("maintainer"),
         "maintainer_email": text("maintainer-email"),
-        "name": project.display,
+        "name": display,
         "package_url": page,
         "platform": metadata.one("platform"),
         "project_url": page,
         "project_urls": if links.is_empty() { Value::Null } else { links.into() },
         "provides_extra": list("provides-extra"),
-        "release_url": format!("{}/{}/{version}/json", urls.base, project.name),
+        "release_url": format!("{}/{project}/{version}/json", urls.base),
         "requires_dist": list("requires-dist"),
         "requires_python": metadata.one("requires-python"),
         "summary": text("summary"),
-        "version": version.as_str(),
-        "yanked": yanked,
-        "yanked_reason": reason.filter(|reason| !reason.is_empty()),
+        "version": version,
+        "yanked": yanked.is_some(),
+        "yanked_reason": yanked.filter(|reason| !reason.is_empty()),
     })
 }
 

@@ -35,7 +35,7 @@ const SINGLE: [&str; 16] = [
 ];
 
 /// A parsed metadata file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Metadata {
     /// Names in lower case, in the file's order.
     headers: Vec<(String, String)>,

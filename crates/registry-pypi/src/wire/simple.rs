@@ -1,6 +1,6 @@
 //! The simple API's pages: PEP 503 and 592 in HTML, PEP 691 and 700 in JSON, with 658/714 and 792 in both.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use registry_core::http::{encode_path_segment, escape_html};
@@ -15,7 +15,7 @@ use crate::{
 /// The version of the API that the pages have.
 const API_VERSION: &str = "1.4";
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Meta {
     #[serde(rename = "api-version")]
     api_version: &'static str,
@@ -32,58 +32,100 @@ struct IndexEntry<'a> {
     name: &'a str,
 }
 
-#[derive(Serialize)]
+/// What a project's page says, wherever its files come from.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Page<'a> {
+pub(crate) struct Page<'a> {
     meta: Meta,
-    name: &'a str,
+    pub(crate) name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    project_status: Option<StatusMark<'a>>,
-    versions: Vec<&'a str>,
-    files: Vec<FileEntry<'a>>,
+    pub(crate) project_status: Option<StatusMark<'a>>,
+    pub(crate) versions: Vec<&'a str>,
+    pub(crate) files: Vec<FileEntry<'a>>,
 }
 
-#[derive(Serialize)]
-struct StatusMark<'a> {
-    status: &'static str,
+#[derive(Debug, Serialize)]
+pub(crate) struct StatusMark<'a> {
+    pub(crate) status: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
+    pub(crate) reason: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+/// A file on a page. What is not known is left out: some clients refuse a whole page for a `null`.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct FileEntry<'a> {
-    filename: &'a str,
-    url: String,
-    hashes: Sha256<'a>,
-    size: u64,
-    upload_time: String,
+pub(crate) struct FileEntry<'a> {
+    pub(crate) filename: &'a str,
+    pub(crate) url: String,
+    pub(crate) hashes: BTreeMap<&'a str, &'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    requires_python: Option<&'a str>,
-    yanked: Yanked<'a>,
-    core_metadata: CoreMetadata<'a>,
-    gpg_sig: bool,
-    provenance: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Sha256<'a> {
-    sha256: &'a str,
+    pub(crate) size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) upload_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) requires_python: Option<&'a str>,
+    pub(crate) yanked: Yanked<'a>,
+    pub(crate) core_metadata: CoreMetadata<'a>,
+    pub(crate) gpg_sig: bool,
+    pub(crate) provenance: Option<String>,
 }
 
 /// An empty reason means different things to different installers, so it is never sent.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(untagged)]
-enum Yanked<'a> {
+pub(crate) enum Yanked<'a> {
     Mark(bool),
     Reason(&'a str),
 }
 
-#[derive(Serialize)]
+impl<'a> Yanked<'a> {
+    /// Of the reason, which may be empty; `None` where it is not yanked.
+    pub(crate) fn of(reason: Option<&'a str>) -> Self {
+        match reason {
+            None => Self::Mark(false),
+            Some("") => Self::Mark(true),
+            Some(reason) => Self::Reason(reason),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
 #[serde(untagged)]
-enum CoreMetadata<'a> {
-    None(bool),
+pub(crate) enum CoreMetadata<'a> {
+    /// Whether there is any; which bytes it has is not known.
+    Known(bool),
     Hashes(Sha256<'a>),
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Sha256<'a> {
+    pub(crate) sha256: &'a str,
+}
+
+impl<'a> Page<'a> {
+    /// A page without files.
+    pub(crate) fn new(name: &'a str) -> Self {
+        let meta = Meta { api_version: API_VERSION };
+        Self { meta, name, project_status: None, versions: Vec::new(), files: Vec::new() }
+    }
+
+    /// A page of what is hosted. Files are beside it: their addresses are relative. Those of provenances must not be: they are below
+    /// `index`, the simple API's URL.
+    pub(crate) fn of(project: &'a Project, index: &str) -> Self {
+        let served = project.status != Status::Quarantined;
+        let releases = project.releases.values().filter(|_| served);
+        let files = releases.flat_map(|release| &release.files);
+        let marked = project.status != Status::Active || project.status_reason.is_some();
+        Self {
+            project_status: marked.then(|| StatusMark {
+                status: project.status.as_str(),
+                reason: project.status_reason.as_deref(),
+            }),
+            versions: project.releases.keys().map(crate::version::Version::as_str).collect(),
+            files: files.map(|file| file_entry(file, provenance_url(file, &project.name, index))).collect(),
+            ..Self::new(project.name.as_str())
+        }
+    }
 }
 
 /// A time as JSON has it.
@@ -108,27 +150,14 @@ pub(crate) fn render_index(form: Form, projects: &[(&str, &str)]) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// A project's page. Files are beside it: their addresses are relative. Those of provenances must not be: they are below `index`, the
-/// simple API's URL.
-pub(crate) fn render_page(form: Form, project: &Project, index: &str) -> Vec<u8> {
-    let served = project.status != Status::Quarantined;
-    let releases = || project.releases.values().filter(|_| served);
-    let files = releases().flat_map(|release| &release.files);
+/// A project's page.
+pub(crate) fn render_page(form: Form, page: &Page<'_>) -> Vec<u8> {
     if form == Form::Json {
-        let page = Page {
-            meta: Meta { api_version: API_VERSION },
-            name: project.name.as_str(),
-            project_status: (project.status != Status::Active || project.status_reason.is_some()).then(
-                || StatusMark { status: project.status.as_str(), reason: project.status_reason.as_deref() },
-            ),
-            versions: project.releases.keys().map(crate::version::Version::as_str).collect(),
-            files: files.map(|file| file_entry(file, provenance_url(file, &project.name, index))).collect(),
-        };
-        return serde_json::to_vec(&page).unwrap_or_default();
+        return serde_json::to_vec(page).unwrap_or_default();
     }
-    let mut out = head(&format!("Links for {}", project.name), Some(project));
-    for file in files {
-        anchor(&mut out, file, provenance_url(file, &project.name, index));
+    let mut out = head(&format!("Links for {}", page.name), page.project_status.as_ref());
+    for file in &page.files {
+        anchor(&mut out, file);
     }
     out.push_str("</body>\n</html>\n");
     out.into_bytes()
@@ -136,60 +165,73 @@ pub(crate) fn render_page(form: Form, project: &Project, index: &str) -> Vec<u8>
 
 fn provenance_url(file: &File, project: &ProjectName, index: &str) -> Option<String> {
     file.provenance.as_ref()?;
-    Some(format!("{index}/{project}/{}.provenance", encode_path_segment(&file.name)))
+    Some(provenance_of(&file.name, project, index))
+}
+
+/// Where a file's provenance is.
+pub(crate) fn provenance_of(file: &str, project: &ProjectName, index: &str) -> String {
+    format!("{index}/{project}/{}.provenance", encode_path_segment(file))
 }
 
 fn file_entry(file: &File, provenance: Option<String>) -> FileEntry<'_> {
     FileEntry {
         filename: &file.name,
         url: encode_path_segment(&file.name).into_owned(),
-        hashes: Sha256 { sha256: file.sha256() },
-        size: file.data.size,
-        upload_time: render_time(file.uploaded),
+        hashes: BTreeMap::from([("sha256", file.sha256())]),
+        size: Some(file.data.size),
+        upload_time: Some(render_time(file.uploaded)),
         requires_python: file.requires_python.as_deref(),
-        yanked: match file.yanked.as_deref() {
-            None => Yanked::Mark(false),
-            Some("") => Yanked::Mark(true),
-            Some(reason) => Yanked::Reason(reason),
-        },
+        yanked: Yanked::of(file.yanked.as_deref()),
         core_metadata: match &file.metadata.sha256 {
             Some(sha256) if file.metadata_served => CoreMetadata::Hashes(Sha256 { sha256 }),
-            _ => CoreMetadata::None(false),
+            _ => CoreMetadata::Known(false),
         },
         gpg_sig: file.signature.is_some(),
         provenance,
     }
 }
 
-fn anchor(out: &mut String, file: &File, provenance: Option<String>) {
-    let href = escape_html(&encode_path_segment(&file.name));
-    let _ = write!(out, "<a href=\"{href}#sha256={}\"", file.sha256());
-    if let Some(python) = &file.requires_python {
+fn anchor(out: &mut String, file: &FileEntry<'_>) {
+    let href = escape_html(&file.url);
+    let _ = write!(out, "<a href=\"{href}");
+    // One digest has room; the strongest that installers know first.
+    let strongest = ["sha256", "sha512", "sha384", "sha224", "sha1", "md5"];
+    if let Some((name, hex)) = strongest.into_iter().find_map(|name| Some((name, file.hashes.get(name)?))) {
+        let _ = write!(out, "#{name}={}", escape_html(hex));
+    }
+    out.push('"');
+    if let Some(python) = file.requires_python {
         let _ = write!(out, " data-requires-python=\"{}\"", escape_html(python));
     }
-    if let Some(reason) = &file.yanked {
-        let _ = write!(out, " data-yanked=\"{}\"", escape_html(reason));
+    match file.yanked {
+        Yanked::Mark(false) => {}
+        Yanked::Mark(true) => out.push_str(" data-yanked=\"\""),
+        Yanked::Reason(reason) => {
+            let _ = write!(out, " data-yanked=\"{}\"", escape_html(reason));
+        }
     }
-    if let (true, Some(sha256)) = (file.metadata_served, &file.metadata.sha256) {
-        let _ = write!(out, " data-core-metadata=\"sha256={sha256}\"");
+    match &file.core_metadata {
+        CoreMetadata::Known(false) => {}
+        CoreMetadata::Known(true) => out.push_str(" data-core-metadata=\"true\""),
+        CoreMetadata::Hashes(Sha256 { sha256 }) => {
+            let _ = write!(out, " data-core-metadata=\"sha256={}\"", escape_html(sha256));
+        }
     }
-    if let Some(url) = provenance {
-        let _ = write!(out, " data-provenance=\"{}\"", escape_html(&url));
+    if let Some(url) = &file.provenance {
+        let _ = write!(out, " data-provenance=\"{}\"", escape_html(url));
     }
-    let _ =
-        writeln!(out, " data-gpg-sig=\"{}\">{}</a><br>", file.signature.is_some(), escape_html(&file.name));
+    let _ = writeln!(out, " data-gpg-sig=\"{}\">{}</a><br>", file.gpg_sig, escape_html(file.filename));
 }
 
-fn head(title: &str, project: Option<&Project>) -> String {
+fn head(title: &str, status: Option<&StatusMark<'_>>) -> String {
     let title = escape_html(title);
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"pypi:repository-version\" content=\"{API_VERSION}\">\n"
     );
-    if let Some(project) = project.filter(|p| p.status != Status::Active || p.status_reason.is_some()) {
-        let status = project.status.as_str();
-        let _ = writeln!(out, "<meta name=\"pypi:project-status\" content=\"{status}\">");
-        if let Some(reason) = &project.status_reason {
+    if let Some(StatusMark { status, reason }) = status {
+        let _ = writeln!(out, "<meta name=\"pypi:project-status\" content=\"{}\">", escape_html(status));
+        if let Some(reason) = reason {
             let _ = writeln!(
                 out,
                 "<meta name=\"pypi:project-status-reason\" content=\"{}\">",

@@ -25,3 +25,5 @@ mod page;
 mod simple;
 #[cfg(test)]
 mod upload;
+#[cfg(test)]
+mod upstream;

@@ -1,5 +1,7 @@
 //! Questions that are passed through and whose answers are not kept: searches, audits.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use tokio::time::timeout;
@@ -53,6 +55,20 @@ impl Forward {
 }
 
 impl Source {
+    /// The headers of what lies at a path, by HEAD: what a tag of an OCI registry points to now, without what counts as a pull. Nothing
+    /// is kept. `scope` is what a token endpoint is asked for.
+    pub async fn headers(&self, path: &str, accept: &'static str, scope: Option<&str>) -> Lookup<HeaderMap> {
+        let url = match self.upstream.url(path) {
+            Ok(url) => url,
+            Err(failure) => return Lookup::Failed(failure),
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+        let (content, body, scope) = (Content::Document, Bytes::new(), scope.map(Arc::from));
+        let call = Call { method: Method::HEAD, url, content, headers, body, scope };
+        self.upstream.exchange(&call).await.map(|answer| answer.headers)
+    }
+
     /// Passes a question through. The answer is at most as large as a document.
     pub async fn forward(&self, forward: &Forward) -> Lookup<Forwarded> {
         let config = &self.upstream.config;

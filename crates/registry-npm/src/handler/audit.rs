@@ -6,7 +6,10 @@ use std::fmt;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::StatusCode;
 use indexmap::IndexMap;
-use registry_core::{Actor, Response, upstream::Source};
+use registry_core::{
+    Actor, Response,
+    upstream::{Failure, FailureKind, Lookup, Source},
+};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
@@ -54,7 +57,11 @@ async fn foreign(call: &mut Call<'_>, actor: &Actor, source: &Source) -> Result<
         return Ok(json_response(StatusCode::OK, &json!({})));
     }
     let body = serde_json::to_vec(&told).map_err(|error| Error::Internal(Box::new(error)))?;
-    let answer = source.forward(&upstream::advisories(body)).await.found()?;
+    let answer = match source.forward(&upstream::advisories(body)).await {
+        // It has no such endpoint, which is how a registry without advisories answers a POST to a package of that name.
+        Lookup::Failed(Failure { kind: FailureKind::Status(405 | 501), .. }) => None,
+        other => other.found()?,
+    };
     match answer {
         Some(answer) => Ok(json_bytes(StatusCode::OK, answer.body)),
         // It knows no advisories.

@@ -356,6 +356,12 @@ async fn searches_and_audits_pass_through_without_what_is_ours() {
     assert_eq!(audit.send().await.expect(200).json(), advisories);
     let told: Value = serde_json::from_slice(&fake.seen().last().unwrap().body).unwrap();
     assert_eq!(told, json!({"left-pad": ["1.0.0"]}));
+    // One that has no advisories to give, and one that cannot say.
+    for (status, want) in [(404, 200), (405, 200), (500, 502)] {
+        fake.serve("/-/npm/v1/security/advisories/bulk", Canned::status(status));
+        let audit = app.ask("POST", "/-/npm/v1/security/advisories/bulk").token("alice-token").json(&asked);
+        audit.send().await.expect(want);
+    }
 }
 
 #[tokio::test]

@@ -213,6 +213,18 @@ async fn a_foreign_token_endpoint_gets_no_credentials() {
 }
 
 #[tokio::test]
+async fn headers_are_asked_for_alone() {
+    let fake = FakeUpstream::start().await;
+    fake.serve("/tag", one().header("docker-content-digest", "sha256:abc"));
+    let bench = Bench::new(vec![config(&fake)]);
+    let route = bench.route("x").await;
+    let headers = found(route.sources()[0].headers("tag", "*/*", None).await);
+    assert_eq!(headers["docker-content-digest"], "sha256:abc");
+    assert!(matches!(route.sources()[0].headers("none", "*/*", None).await, Lookup::Absent));
+    assert_eq!(fake.seen().iter().map(|seen| seen.method.as_str()).collect::<Vec<_>>(), ["HEAD", "HEAD"]);
+}
+
+#[tokio::test]
 async fn questions_are_passed_through_once_and_not_kept() {
     let fake = FakeUpstream::start().await;
     fake.serve("/-/v1/search?text=a%20b", one());

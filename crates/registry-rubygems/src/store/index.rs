@@ -1,11 +1,11 @@
 //! What `/versions` comes to: every gem's visible versions, as its lines say. Kept in memory and fed with what is appended.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use indexmap::IndexSet;
 use registry_core::storage::{Key, StorageError};
 
-use super::gem::Gem;
+use super::{gem::Gem, sorted::SortedMap};
 use crate::{
     names::parse_slug,
     wire::{
@@ -14,14 +14,14 @@ use crate::{
     },
 };
 
-/// The sum of a log up to some position.
+/// The sum of a log up to some position. Copies share what they have in common.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
     /// Which log.
     pub(crate) epoch: String,
     /// How many of its bytes are in here.
     pub(crate) position: u64,
-    gems: BTreeMap<Box<str>, Entry>,
+    gems: SortedMap<Entry>,
 }
 
 /// What is known of a gem.
@@ -30,6 +30,19 @@ struct Entry {
     /// Its visible versions, in the order in which they came.
     slugs: IndexSet<Box<str>>,
     md5: [u8; 16],
+}
+
+impl Entry {
+    fn feed(&mut self, line: &VersionsLine<'_>) {
+        self.md5 = line.md5;
+        for slug in &line.slugs {
+            if let Some(gone) = slug.strip_prefix('-') {
+                self.slugs.shift_remove(gone);
+            } else {
+                self.slugs.insert((*slug).into());
+            }
+        }
+    }
 }
 
 impl Index {
@@ -49,18 +62,8 @@ impl Index {
         }
         for line in lines.split_terminator('\n') {
             let line = VersionsLine::parse(line).ok_or_else(|| damaged("a line that is none"))?;
-            let entry = self
-                .gems
-                .entry(line.name.into())
-                .or_insert_with(|| Entry { slugs: IndexSet::new(), md5: line.md5 });
-            entry.md5 = line.md5;
-            for slug in line.slugs {
-                if let Some(gone) = slug.strip_prefix('-') {
-                    entry.slugs.shift_remove(gone);
-                } else {
-                    entry.slugs.insert(slug.into());
-                }
-            }
+            let new = || Entry { slugs: IndexSet::new(), md5: line.md5 };
+            self.gems.edit(line.name, new, |entry| entry.feed(&line));
         }
         self.position = self.position.saturating_add(text.len() as u64);
         Ok(())
@@ -102,17 +105,17 @@ impl Index {
 
     /// The names of gems with a visible version, sorted.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.gems.iter().filter(|(_, entry)| !entry.slugs.is_empty()).map(|(name, _)| &**name)
+        self.gems.iter().filter(|(_, entry)| !entry.slugs.is_empty()).map(|(name, _)| name)
     }
 
     /// All names that the log has, sorted.
     pub(crate) fn all_names(&self) -> impl Iterator<Item = &str> {
-        self.gems.keys().map(|name| &**name)
+        self.gems.iter().map(|(name, _)| name)
     }
 
     /// How many versions are visible.
     pub(crate) fn versions(&self) -> usize {
-        self.gems.values().map(|entry| entry.slugs.len()).sum()
+        self.gems.iter().map(|(_, entry)| entry.slugs.len()).sum()
     }
 
     /// The visible versions of every gem, in the order of the names.
@@ -129,7 +132,7 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{collections::BTreeMap, sync::Arc};
 
     use proptest::prelude::*;
     use registry_core::storage::UnknownFields;

@@ -18,6 +18,7 @@ pub(crate) mod digests;
 pub(crate) mod gem;
 pub(crate) mod index;
 pub(crate) mod log;
+pub(crate) mod sorted;
 
 use std::sync::Arc;
 

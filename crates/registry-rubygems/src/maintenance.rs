@@ -60,12 +60,12 @@ impl Maintenance for RubygemsRegistry {
                 }
             }
             // A push that came meanwhile is in neither or in both, so a difference is looked at again.
-            match announcer.snapshot().await {
+            match announcer.stored().await {
                 Ok(snapshot) => {
                     let newest = gems.store().read::<Gem>(&document).await?;
                     if let Some(gem) = newest
                         && Announcer::lacks(&snapshot, &gem).is_some()
-                        && Announcer::lacks(&announcer.snapshot().await?, &gem).is_some()
+                        && Announcer::lacks(&announcer.stored().await?, &gem).is_some()
                     {
                         run.report
                             .fault(format!("{document}: /versions does not say what the document says"));
@@ -87,7 +87,7 @@ impl Maintenance for RubygemsRegistry {
         for key in folders.documents().await? {
             if let Some(gem) = folders.read::<Gem>(&key).await? {
                 self.tell_catalog(&gem);
-                let snapshot = announcer.snapshot().await?;
+                let snapshot = announcer.stored().await?;
                 if Announcer::lacks(&snapshot, &gem).is_some() {
                     announcer.announce(&gem.name).await?;
                 }

@@ -44,12 +44,13 @@ struct Inner {
 impl RubygemsRegistry {
     /// A registry for this instance. Does no I/O.
     pub fn new(instance: Instance, services: Services, config: RubygemsConfig) -> Self {
-        let gems = Gems::new(services.storage.store(&instance), Arc::clone(&services.clock), LOG_BYTES);
+        let (specs, tasks) = (SpecsCache::default(), TaskTracker::new());
+        let store = services.storage.store(&instance);
+        let gems = Gems::new(store, Arc::clone(&services.clock), tasks.clone(), LOG_BYTES);
         let everything =
             format!("{}:{}:*:{}", instance.name, instance.protocol.resource_type(), Action::Read.as_str())
                 .parse()
                 .ok();
-        let (specs, tasks) = (SpecsCache::default(), TaskTracker::new());
         Self { inner: Arc::new(Inner { instance, services, config, gems, specs, tasks, everything }) }
     }
 
@@ -155,7 +156,7 @@ impl PackageRegistry for RubygemsRegistry {
     }
 
     /// Completes what a crash interrupted. Where that cannot be done now, the registry starts all the same: what is missing in the log
-    /// is then completed by garbage collection, or by the next start.
+    /// is then completed when lists are read.
     async fn init(&self) -> Result<(), InitError> {
         if let Err(error) = self.gems().announcer().recover(self.services().clock.now()).await {
             let instance = self.instance().name.as_str();

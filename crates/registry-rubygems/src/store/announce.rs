@@ -4,23 +4,18 @@
 //! head only if it is still the one that was read. Whatever is in the log about a gem was then rendered from a document that is no newer
 //! than the one that was read here, so the last line of each gem is never older than its documents.
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use parking_lot::Mutex;
 use registry_core::{
     clock::Clock,
     storage::{
-        ArtifactSpec, Created, DataRef, Draft, Key, PendingArtifact, Revision, StorageError, Store,
-        UpdateError, Versioned,
+        Created, DataRef, Draft, Key, PendingArtifact, Revision, StorageError, Store, UpdateError, Versioned,
     },
 };
 use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
 
 use super::{
     folders,
@@ -28,6 +23,7 @@ use super::{
     index::Index,
     key,
     log::{FORM, Log},
+    pending::Looked,
 };
 use crate::names::GemName;
 
@@ -36,17 +32,17 @@ const ATTEMPTS: u32 = 24;
 /// The first and the longest wait between attempts.
 const WAITS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 /// So many documents are read at once.
-const READS: usize = 16;
-/// A marker of this age is of no operation that still runs.
-const DEAD: Duration = Duration::from_mins(10);
-/// The largest marker.
-const MAX_MARKER: u64 = 1024;
+pub(super) const READS: usize = 16;
 
 /// Who keeps the log. One for each instance and process: its appends go one after the other, many gems in one write.
 #[derive(Debug)]
 pub(crate) struct Announcer {
-    store: Store,
-    clock: Arc<dyn Clock>,
+    pub(super) store: Store,
+    pub(super) clock: Arc<dyn Clock>,
+    /// What must end although nobody waits for it.
+    pub(super) tasks: TaskTracker,
+    /// When markers were last looked for.
+    pub(super) looked: Looked,
     /// The least growth after which the log is written anew.
     log_bytes: u64,
     /// Gems that wait to be announced, and who waits for it.
@@ -92,10 +88,12 @@ pub(crate) struct Snapshot {
 }
 
 impl Announcer {
-    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, log_bytes: u64) -> Self {
+    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, tasks: TaskTracker, log_bytes: u64) -> Self {
         Self {
             store,
             clock,
+            tasks,
+            looked: Looked::default(),
             log_bytes,
             waiting: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
@@ -112,14 +110,24 @@ impl Announcer {
         self.store.key().fixed("index").fixed("versions").fixed("-").fixed("segment").build()
     }
 
-    fn pending(&self) -> Key {
-        self.store.key().fixed("pending").build()
-    }
-
     // ----- reading
 
-    /// The log's head; the log is written where there is none.
-    pub(crate) async fn log(&self) -> Result<Arc<Versioned<Log>>, StorageError> {
+    /// The log's head as whoever is served must see it: no line is missing for longer than it takes that markers are looked for again.
+    pub(crate) async fn log(self: &Arc<Self>) -> Result<Arc<Versioned<Log>>, StorageError> {
+        // In one another's time: usually there is no marker, and what was read is good.
+        let (found, log) = tokio::join!(self.look_for_markers(), self.stored_log());
+        if found { self.stored_log().await } else { log }
+    }
+
+    /// The log and its sum as whoever is served must see them.
+    pub(crate) async fn snapshot(self: &Arc<Self>) -> Result<Snapshot, StorageError> {
+        let log = self.log().await?;
+        let index = self.sum(&log).await?;
+        Ok(Snapshot { log, index })
+    }
+
+    /// The log's head as it is stored; the log is written where there is none.
+    async fn stored_log(&self) -> Result<Arc<Versioned<Log>>, StorageError> {
         match self.store.read::<Log>(&self.key()).await? {
             Some(log) if log.form >= FORM => Ok(log),
             _ => {
@@ -129,9 +137,9 @@ impl Announcer {
         }
     }
 
-    /// The log and its sum.
-    pub(crate) async fn snapshot(&self) -> Result<Snapshot, StorageError> {
-        let log = self.log().await?;
+    /// The log and its sum as they are stored.
+    pub(crate) async fn stored(&self) -> Result<Snapshot, StorageError> {
+        let log = self.stored_log().await?;
         let index = self.sum(&log).await?;
         Ok(Snapshot { log, index })
     }
@@ -159,13 +167,6 @@ impl Announcer {
     }
 
     // ----- appending
-
-    /// Leaves a marker that this gem's document is about to change. It goes when it is dropped, once the log knows of the change.
-    pub(crate) async fn mark(&self, name: &GemName) -> Result<PendingArtifact, StorageError> {
-        let key = self.pending().child().segment(&name.folded()).build();
-        let bytes = bytes::Bytes::copy_from_slice(name.as_str().as_bytes());
-        self.store.write_artifact_bytes(&key, bytes, ArtifactSpec::default()).await
-    }
 
     /// Makes the log say what the gem's document says. Callers of one process share a write. To be called in a task that ends.
     pub(crate) async fn announce(&self, name: &GemName) -> Result<(), StorageError> {
@@ -211,16 +212,20 @@ impl Announcer {
             if lines.is_empty() {
                 return Ok(());
             }
-            if self.write(&log, lines).await? {
-                return self.compact_if_due().await;
+            if let Some(log) = self.write(&log, lines).await? {
+                return self.compact_if_due(&log).await;
             }
             wait(attempt).await;
         }
         Err(StorageError::Contended { key: self.key().to_string(), attempts: ATTEMPTS })
     }
 
-    /// Writes lines behind the log that was read. `false`: it is another one by now.
-    async fn write(&self, read: &Versioned<Log>, lines: String) -> Result<bool, StorageError> {
+    /// Writes lines behind the log that was read. `None`: it is another one by now.
+    async fn write(
+        &self,
+        read: &Versioned<Log>,
+        lines: String,
+    ) -> Result<Option<Arc<Versioned<Log>>>, StorageError> {
         let now = self.clock.now();
         let sealing = read.sealing(&self.store, &self.key(), &self.segment_key()).await?;
         let (segment, sealed) = match sealing {
@@ -240,13 +245,13 @@ impl Announcer {
         self.change(&read.revision, segment, change).await
     }
 
-    /// Changes the log if it is still the one of this revision; the segment stays if it is.
+    /// Changes the log if it is still the one of this revision, and says what it is then; the segment stays if it is.
     async fn change(
         &self,
         revision: &Revision,
         segment: Option<PendingArtifact>,
         change: impl Fn(&mut Log) + Send + 'static,
-    ) -> Result<bool, StorageError> {
+    ) -> Result<Option<Arc<Versioned<Log>>>, StorageError> {
         let wanted = revision.clone();
         let update = move |draft: &mut Draft<Log>| {
             if draft.revision() != Some(&wanted) {
@@ -267,8 +272,8 @@ impl Announcer {
             }
         }
         match result {
-            Ok(_) => Ok(true),
-            Err(UpdateError::Refused(Moved)) => Ok(false),
+            Ok(((), changed)) => Ok(changed),
+            Err(UpdateError::Refused(Moved)) => Ok(None),
             Err(UpdateError::Storage(error)) => Err(error),
         }
     }
@@ -277,19 +282,18 @@ impl Announcer {
 
     /// Writes the log anew where it has grown to several times what it says. The turn is held. What fails here is tried again after
     /// the next append.
-    async fn compact_if_due(&self) -> Result<(), StorageError> {
-        let log = self.newest().await?;
+    async fn compact_if_due(&self, log: &Versioned<Log>) -> Result<(), StorageError> {
         let (growth, base) = log.growth();
         if growth <= self.log_bytes.max(base.saturating_mul(3)) {
             return Ok(());
         }
         let compacted = async {
-            let index = self.sum(&log).await?;
+            let index = self.sum(log).await?;
             if index.epoch != log.epoch || index.position != log.length() {
                 return Ok(false);
             }
             let lines = index.lines();
-            self.replace(&log, &lines).await
+            self.replace(log, &lines).await
         };
         match compacted.await {
             Ok(true) => tracing::info!(bytes = log.length(), "the log of versions was written anew"),
@@ -303,7 +307,8 @@ impl Announcer {
     async fn replace(&self, read: &Versioned<Log>, lines: &str) -> Result<bool, StorageError> {
         let now = self.clock.now();
         let (log, segment) = Log::write(&self.store, &self.segment_key(), lines, now, Some(read)).await?;
-        self.change(&read.revision, segment, move |current| *current = log.clone()).await
+        let changed = self.change(&read.revision, segment, move |current| *current = log.clone()).await?;
+        Ok(changed.is_some())
     }
 
     /// The log as the store has it now, made from the gems' documents where there is none or an older program made it. The turn is held.
@@ -353,31 +358,7 @@ impl Announcer {
         Ok(gems.into_iter().map(|(_, line)| line).collect())
     }
 
-    // ----- after crashes
-
-    /// Completes the log where a process died between a gem's document and the log, and takes away what such a process left.
-    pub(crate) async fn recover(&self, now: DateTime<Utc>) -> Result<(), StorageError> {
-        for entry in self.store.list(&self.pending()).await? {
-            if entry.size > MAX_MARKER {
-                continue;
-            }
-            let data = DataRef { key: entry.key.clone(), size: entry.size, sha256: None };
-            let text = match self.store.read_artifact(&[data], None).await {
-                Ok(body) => super::log::collect_text(body).await?,
-                // Its operation ended meanwhile.
-                Err(StorageError::Missing { .. }) => continue,
-                Err(error) => return Err(error),
-            };
-            if let Ok(name) = text.parse::<GemName>() {
-                self.announce(&name).await?;
-            }
-            let age = SystemTime::from(now).duration_since(entry.modified).unwrap_or_default();
-            if age > DEAD {
-                self.store.remove(&entry.key).await?;
-            }
-        }
-        Ok(())
-    }
+    // ----- maintenance
 
     /// Whether the log says what this gem's document says, and where not, what it lacks: for `verify`.
     pub(crate) fn lacks(snapshot: &Snapshot, gem: &Gem) -> Option<String> {
@@ -423,15 +404,15 @@ mod tests {
     };
 
     /// A server whose log is written anew when it has grown by so much.
-    fn server(storage: &Storage, log_bytes: u64) -> (Store, Announcer) {
+    fn server(storage: &Storage, log_bytes: u64) -> (Store, Arc<Announcer>) {
         let instance = Instance::new(Protocol::Rubygems.into(), Protocol::Rubygems, Vec::new());
         let store = storage.store(&instance);
-        (store.clone(), Announcer::new(store, Arc::new(SystemClock), log_bytes))
+        (store.clone(), Arc::new(Announcer::new(store, Arc::new(SystemClock), TaskTracker::new(), log_bytes)))
     }
 
     /// Adds a version to a gem's document and announces it.
     async fn push(
-        (store, announcer): &(Store, Announcer),
+        (store, announcer): &(Store, Arc<Announcer>),
         name: &str,
         version: &str,
     ) -> Result<(), StorageError> {
@@ -453,7 +434,7 @@ mod tests {
     }
 
     /// The lines of the log, if it says what the documents say.
-    async fn lines((store, announcer): &(Store, Announcer)) -> Vec<String> {
+    async fn lines((store, announcer): &(Store, Arc<Announcer>)) -> Vec<String> {
         let snapshot = announcer.snapshot().await.unwrap();
         for key in folders(store).documents().await.unwrap() {
             let gem = store.read::<Gem>(&key).await.unwrap().unwrap();
@@ -489,7 +470,7 @@ mod tests {
             assert_eq!(found.count(), 1, "{version}");
         }
         // Segments that were replaced go after their grace, and those that are named stay.
-        let later = Utc::now() + Duration::from_hours(48);
+        let later = chrono::Utc::now() + Duration::from_hours(48);
         let run = GcRun::new(later, Duration::from_hours(24), false);
         servers[0].1.collect_garbage(&run).await.unwrap();
         assert_eq!(lines(&server(&storage, 2_000)).await, all);

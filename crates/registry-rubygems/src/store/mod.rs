@@ -10,7 +10,8 @@
 //!
 //! A push writes the file, a pending marker, the gem's document (which is the commit), and the log's head; then the marker goes. Every
 //! state on the way is legal: a file that no document names is invisible and collected once it is an hour old; a document that the log does
-//! not know of yet is seen in `/info`, and the marker tells any process to complete the log.
+//! not know of yet is seen in `/info`, and the marker tells any process to complete the log: servers look for markers every few seconds
+//! while lists are read of them.
 
 pub(crate) mod announce;
 pub(crate) mod changes;
@@ -18,6 +19,7 @@ pub(crate) mod digests;
 pub(crate) mod gem;
 pub(crate) mod index;
 pub(crate) mod log;
+pub(crate) mod pending;
 pub(crate) mod sorted;
 
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use registry_core::{
     maintenance::PackageFolders,
     storage::{Key, StorageError, Store, Versioned},
 };
+use tokio_util::task::TaskTracker;
 
 use self::{announce::Announcer, changes::is_called, gem::Gem};
 use crate::names::{GemName, Platform, full_name};
@@ -43,8 +46,9 @@ pub(crate) struct Gems {
 }
 
 impl Gems {
-    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, log_bytes: u64) -> Self {
-        let announcer = Arc::new(Announcer::new(store.clone(), clock, log_bytes));
+    /// `tasks` are waited for before the process ends.
+    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, tasks: TaskTracker, log_bytes: u64) -> Self {
+        let announcer = Arc::new(Announcer::new(store.clone(), clock, tasks, log_bytes));
         Self { store, announcer }
     }
 
@@ -54,7 +58,7 @@ impl Gems {
     }
 
     /// The log of what is published.
-    pub(crate) fn announcer(&self) -> &Announcer {
+    pub(crate) fn announcer(&self) -> &Arc<Announcer> {
         &self.announcer
     }
 

@@ -16,6 +16,8 @@ mod changes;
 #[cfg(test)]
 mod compact;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod crowd;
 #[cfg(test)]
 mod hooks;

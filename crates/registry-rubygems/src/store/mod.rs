@@ -17,6 +17,8 @@ pub(crate) mod announce;
 pub(crate) mod changes;
 pub(crate) mod digests;
 pub(crate) mod gem;
+#[cfg(test)]
+mod growth;
 pub(crate) mod index;
 pub(crate) mod log;
 pub(crate) mod pending;

@@ -48,7 +48,7 @@ fn dump(spec: &Spec) -> Vec<u8> {
     writer.text_or_nil(spec.homepage.as_deref());
     // What was has_rdoc.
     writer.bool(true);
-    writer.text(spec.platform.as_str());
+    writer.platform(&spec.platform);
     writer.texts(&spec.licenses);
     writer.hash(spec.metadata.len());
     for (key, value) in &spec.metadata {
@@ -105,6 +105,30 @@ mod tests {
         assert_eq!(parts[14].text(), "https://example.com/demo");
         let Value::Hash(metadata) = &parts[18] else { panic!() };
         assert_eq!(metadata[0].1.text(), "https://example.com/demo/src");
+    }
+
+    #[test]
+    fn a_platform_is_an_object_where_every_client_knows_its_system() {
+        let platform = |text: &str| {
+            let mut spec = demo();
+            spec.platform = text.parse().unwrap();
+            let parts = parts(&spec);
+            assert_eq!(parts[8].text(), text);
+            parts[16].clone()
+        };
+        assert_eq!(platform("ruby"), Value::Text("ruby".to_owned()));
+        assert_eq!(platform("wasm32-wasi"), Value::Text("wasm32-wasi".to_owned()));
+        let Value::Object(class, fields) = platform("x86_64-linux-musl") else { panic!() };
+        assert_eq!(class, "Gem::Platform");
+        assert_eq!(
+            (fields["@cpu"].text(), fields["@os"].text(), fields["@version"].text()),
+            ("x86_64", "linux", "musl")
+        );
+        let Value::Object(_, fields) = platform("java") else { panic!() };
+        assert_eq!(
+            (&fields["@cpu"], fields["@os"].text(), &fields["@version"]),
+            (&Value::Nil, "java", &Value::Nil)
+        );
     }
 
     proptest! {

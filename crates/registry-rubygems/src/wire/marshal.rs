@@ -3,10 +3,11 @@
 use chrono::{Datelike as _, NaiveDate};
 
 use super::{
+    platform,
     requirement::Requirement,
     spec::{Dependency, DependencyKind},
 };
-use crate::version::Version;
+use crate::{names::Platform, version::Version};
 
 /// The version of the format, at the beginning of every dump.
 const VERSION: [u8; 2] = [4, 8];
@@ -127,6 +128,20 @@ impl Writer {
         self.bool(false);
         self.symbol("@version_requirements");
         self.requirement(&dependency.requirement);
+    }
+
+    /// A `Gem::Platform`, or the platform's text where it has none: `ruby`, and systems that not every client knows.
+    pub(crate) fn platform(&mut self, platform: &Platform) {
+        let Some(parts) = platform::parts(platform.as_str()) else { return self.text(platform.as_str()) };
+        self.out.push(b'o');
+        self.symbol("Gem::Platform");
+        self.length(3);
+        self.symbol("@cpu");
+        self.text_or_nil(parts.cpu);
+        self.symbol("@os");
+        self.text(parts.os);
+        self.symbol("@version");
+        self.text_or_nil(parts.version);
     }
 
     /// A `Time` at the beginning of a day, UTC.

@@ -6,6 +6,7 @@ pub(crate) mod dependencies;
 pub(crate) mod gemspec;
 pub(crate) mod json;
 pub(crate) mod marshal;
+pub(crate) mod platform;
 pub(crate) mod requirement;
 pub(crate) mod spec;
 pub(crate) mod specs;

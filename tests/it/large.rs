@@ -11,10 +11,10 @@ use registry_tests::{Place, Seed, full};
 use sha2::Digest as _;
 use tokio::net::TcpStream;
 
-const BLOCK: usize = 1 << 20;
+pub(crate) const BLOCK: usize = 1 << 20;
 
 /// A content made of blocks that differ by a number at their beginning.
-fn pieces(block: &Bytes, count: u64) -> impl Iterator<Item = Bytes> + Send + Sync + use<> {
+pub(crate) fn pieces(block: &Bytes, count: u64) -> impl Iterator<Item = Bytes> + Send + Sync + use<> {
     let block = block.clone();
     (0..count).map(move |at| {
         let mut piece = BytesMut::from(&block[..]);
@@ -67,7 +67,7 @@ async fn a_large_blob_passes_through_little_memory() -> Result<()> {
 }
 
 /// What is free where a folder lies, as `df` has it.
-fn free_bytes(folder: &Path) -> Result<u64> {
+pub(crate) fn free_bytes(folder: &Path) -> Result<u64> {
     let output = Command::new("df").args(["-P", "-B1"]).arg(folder).output().context("could not run df")?;
     let text = String::from_utf8(output.stdout)?;
     let row = text.lines().nth(1).with_context(|| format!("df printed no row:\n{text}"))?;
@@ -75,7 +75,11 @@ fn free_bytes(folder: &Path) -> Result<u64> {
 }
 
 /// GET, hashed while it comes.
-async fn download(server: &registry_tests::Server, token: &str, target: &str) -> Result<(u64, String)> {
+pub(crate) async fn download(
+    server: &registry_tests::Server,
+    token: &str,
+    target: &str,
+) -> Result<(u64, String)> {
     let stream = TcpStream::connect(server.addr()).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);

@@ -5,6 +5,7 @@ mod early;
 mod gc;
 mod kills;
 mod large;
+mod large_packages;
 #[cfg(feature = "test-s3")]
 mod nodes;
 mod publishes;

@@ -1,6 +1,8 @@
 //! Several servers on one bucket. `TEST_S3_ENDPOINT`, `TEST_S3_BUCKET`, `TEST_S3_ACCESS_KEY_ID` and
 //! `TEST_S3_SECRET_ACCESS_KEY` say where; the feature `test-s3` asks for these tests.
 
+mod packages;
+
 use std::{env, sync::Arc};
 
 use anyhow::{Context, Result};

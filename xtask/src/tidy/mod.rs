@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: the house rules that the compiler and clippy cannot know.
 
+mod checklists;
 mod files;
 mod graph;
 mod hosts;
@@ -19,6 +20,7 @@ pub(crate) fn run() -> Result<()> {
     let mut faults = graph::check(&metadata).context("cargo metadata is not as expected")?;
     faults.extend(layout::check(&workspace::root())?);
     faults.extend(files::check(&files));
+    faults.extend(checklists::check(&files));
     faults.extend(hosts::check(&files, &hosts::of_this_machine()));
     if faults.is_empty() {
         println!("tidy: {} files, no fault", files.len());

@@ -77,10 +77,7 @@ mod tests {
 
     use super::*;
 
-    fn entries<V: Copy>(map: &SortedMap<V>) -> Vec<(String, V)>
-    where
-        V: Clone,
-    {
+    fn entries<V: Copy>(map: &SortedMap<V>) -> Vec<(String, V)> {
         map.iter().map(|(name, value)| (name.to_owned(), *value)).collect()
     }
 

@@ -4,15 +4,15 @@ use http::{HeaderValue, StatusCode, header};
 use registry_core::{
     Response,
     administration::AdministrationError,
-    auth::AuthError,
-    hooks::Denied,
-    http::{QueryError, ReadBodyError, RefusalHeaders, basic_challenge, form::FormError, respond_json},
-    storage::{StorageError, UpdateError},
+    archive::zip::ZipError,
+    http::{Refusal, RefusalHeaders, basic_challenge, respond_json},
 };
 use serde_json::json;
 
 use crate::{archive::ArchiveError, names::NameError, version::VersionError, wire::manifest::ManifestError};
-use registry_core::archive::zip::ZipError;
+
+/// For who came without credentials.
+const LOG_IN: &str = "authentication is required: put a token for this host into auth.json (composer config http-basic.HOST token TOKEN)";
 
 /// Why a request was not done. `Display` is what the client reads; what only the log should hold is in the source.
 #[derive(Debug, thiserror::Error)]
@@ -20,43 +20,19 @@ use registry_core::archive::zip::ZipError;
 pub(crate) enum Error {
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// What goes wrong in every protocol.
     #[error(transparent)]
-    Auth(#[from] AuthError),
-    /// A sentence about what is wrong with the request.
-    #[error("{0}")]
-    BadRequest(String),
+    Common(Refusal),
     #[error("version {0} was deleted, and only the same archive can be published under it again")]
     Deleted(String),
     #[error(transparent)]
-    Denied(#[from] Denied),
-    /// A sentence about what the client may not do.
-    #[error("{0}")]
-    Forbidden(String),
-    #[error(transparent)]
-    Form(#[from] FormError),
-    #[error("the answer could not be made")]
-    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error(transparent)]
     Manifest(#[from] ManifestError),
-    #[error("this path takes {0}")]
-    MethodNotAllowed(&'static str),
     #[error(transparent)]
     Name(#[from] NameError),
-    /// What was not found, as a sentence.
-    #[error("{0}")]
-    NotFound(String),
     #[error(
         "version {0} is published already, with another archive: releases never change, so publish a new version"
     )]
     Published(String),
-    #[error(transparent)]
-    Query(#[from] QueryError),
-    #[error(transparent)]
-    ReadBody(#[from] ReadBodyError),
-    #[error("the registry's store failed")]
-    Storage(#[source] StorageError),
-    #[error("the {what} is larger than {limit} bytes, the most that this registry takes")]
-    TooLarge { what: &'static str, limit: u64 },
     /// What can be read and still cannot be published, as a sentence.
     #[error("{0}")]
     Unprocessable(String),
@@ -64,28 +40,16 @@ pub(crate) enum Error {
     Version(#[from] VersionError),
 }
 
-impl From<StorageError> for Error {
-    fn from(error: StorageError) -> Self {
-        match error {
-            StorageError::Denied(denied) => Self::Denied(denied),
-            StorageError::TooLarge { limit } => Self::TooLarge { what: "archive", limit },
-            StorageError::Body(source) => Self::ReadBody(ReadBodyError::Body(source)),
-            error => Self::Storage(error),
-        }
-    }
-}
-
-impl From<UpdateError<Self>> for Error {
-    fn from(error: UpdateError<Self>) -> Self {
-        error.merge()
+impl<E: Into<Refusal>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Common(error.into())
     }
 }
 
 impl From<Error> for AdministrationError {
     fn from(error: Error) -> Self {
         match error {
-            Error::Denied(denied) => Self::Denied(denied),
-            Error::Storage(error) => Self::Storage(error),
+            Error::Common(refusal) => refusal.into(),
             error => Self::of_status(error.status(), error.to_string()),
         }
     }
@@ -94,37 +58,27 @@ impl From<Error> for AdministrationError {
 impl Error {
     /// A request that cannot be done as it is; the text is a sentence for the client.
     pub(crate) fn bad(text: impl Into<String>) -> Self {
-        Self::BadRequest(text.into())
+        Refusal::BadRequest(text.into()).into()
     }
 
     /// A package that is not there, or that this client must not know of.
     pub(crate) fn no_package(name: &str) -> Self {
-        Self::NotFound(format!("there is no package \"{name}\""))
+        Refusal::NotFound(format!("there is no package \"{name}\"")).into()
     }
 
     /// The answer's status.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Archive(ArchiveError::Zip(ZipError::Malformed(_) | ZipError::Unsupported(_)))
-            | Self::BadRequest(_)
-            | Self::Query(_) => StatusCode::BAD_REQUEST,
+            Self::Archive(ArchiveError::Zip(ZipError::Malformed(_) | ZipError::Unsupported(_))) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Archive(_)
             | Self::Manifest(_)
             | Self::Name(_)
             | Self::Unprocessable(_)
             | Self::Version(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Auth(error) => error.status(),
+            Self::Common(refusal) => refusal.status(),
             Self::Deleted(_) | Self::Published(_) => StatusCode::CONFLICT,
-            Self::Denied(_) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::Form(FormError::TooLarge { .. } | FormError::TooMany { .. })
-            | Self::ReadBody(ReadBodyError::TooLarge { .. })
-            | Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Form(FormError::NotAForm | FormError::Encoding(_)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Form(_) | Self::ReadBody(_) => StatusCode::BAD_REQUEST,
-            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::Storage(error) => error.status(),
         }
     }
 
@@ -132,12 +86,7 @@ impl Error {
     pub(crate) fn render(&self) -> Response {
         let status = self.status();
         let text = match self {
-            Self::Auth(AuthError::Missing) => {
-                "authentication is required: put a token for this host into auth.json (composer config http-basic.HOST token TOKEN)"
-                    .to_owned()
-            }
-            Self::Auth(error) => error.client_text(),
-            Self::Storage(error) => error.client_text(),
+            Self::Common(refusal) => refusal.client_text(LOG_IN),
             other => other.to_string(),
         };
         let mut body = json!({
@@ -151,13 +100,11 @@ impl Error {
             body.insert("warning".to_owned(), text.into());
         }
         let mut response = respond_json(status, &body);
-        let (wait, allow) = match self {
-            Self::Auth(error) => (error.wait(), None),
-            Self::MethodNotAllowed(allow) => (None, Some(*allow)),
-            _ => (None, None),
+        let headers = match self {
+            Self::Common(refusal) => refusal.headers(Some(basic_challenge("smartregistry"))),
+            _ => RefusalHeaders::default(),
         };
-        RefusalHeaders { allow, challenge: Some(basic_challenge("smartregistry")), wait }
-            .put_on(&mut response);
+        headers.put_on(&mut response);
         response
     }
 }
@@ -174,6 +121,7 @@ pub(crate) fn json_response(status: StatusCode, body: &serde_json::Value) -> Res
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt as _;
+    use registry_core::{auth::AuthError, hooks::Denied, storage::StorageError};
 
     use super::*;
 
@@ -181,15 +129,15 @@ mod tests {
     async fn checklist_40_errors_are_json_and_warn_where_composer_prints_it() {
         for (error, status) in [
             (Error::bad("x"), 400),
-            (Error::Auth(AuthError::Missing), 401),
-            (Error::Denied(Denied::new("not today")), 403),
+            (AuthError::Missing.into(), 401),
+            (StorageError::Denied(Denied::new("not today")).into(), 403),
             (Error::no_package("a/b"), 404),
-            (Error::MethodNotAllowed("GET"), 405),
+            (Refusal::MethodNotAllowed("GET").into(), 405),
             (Error::Published("1.0".into()), 409),
-            (Error::TooLarge { what: "archive", limit: 1 }, 413),
+            (Refusal::TooLarge { what: "archive", limit: 1 }.into(), 413),
             (Error::Archive(ArchiveError::NoManifest), 422),
-            (Error::Storage(StorageError::Contended { key: "secret/key".into(), attempts: 3 }), 503),
-            (Error::Storage(StorageError::Full { key: "secret/key".into() }), 507),
+            (StorageError::Contended { key: "secret/key".into(), attempts: 3 }.into(), 503),
+            (StorageError::Full { key: "secret/key".into() }.into(), 507),
         ] {
             let response = error.render();
             assert_eq!(response.status().as_u16(), status, "{error}");

@@ -4,12 +4,8 @@ use http::{HeaderValue, StatusCode, request::Parts};
 use registry_core::{
     Response,
     administration::AdministrationError,
-    auth::AuthError,
-    hooks::Denied,
-    http::{
-        ReadBodyError, ReasonPhrase, RefusalHeaders, basic_challenge, negotiate, respond_text, respond_with,
-    },
-    storage::{StorageError, UpdateError},
+    http::{ReasonPhrase, Refusal, RefusalHeaders, basic_challenge, negotiate, respond_text, respond_with},
+    storage::StorageError,
 };
 use serde_json::json;
 
@@ -21,71 +17,39 @@ use crate::{
     },
 };
 
+/// For who came without credentials.
+const LOG_IN: &str =
+    "authentication is required: send a token as the password (Maven: of the server in settings.xml)";
+
 /// Why a request was not done. `Display` is what the client reads; what only the log should hold is in the source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum Error {
     #[error(transparent)]
-    Auth(#[from] AuthError),
-    /// A sentence about what is wrong with the request.
-    #[error("{0}")]
-    BadRequest(String),
-    #[error(transparent)]
     Checksum(#[from] ChecksumError),
-    /// What stands against the request, as a sentence.
-    #[error("{0}")]
-    Conflict(String),
+    /// What goes wrong in every protocol.
     #[error(transparent)]
-    Denied(#[from] Denied),
-    /// A sentence about what the client may not do.
-    #[error("{0}")]
-    Forbidden(String),
-    #[error("the answer could not be made")]
-    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("this path takes {0}")]
-    MethodNotAllowed(&'static str),
+    Common(Refusal),
     #[error("the {} checksum does not match: {expected} was announced, the file has {actual}", .algorithm.name())]
     Mismatch { algorithm: Algorithm, expected: String, actual: String },
-    /// What was not found, as a sentence.
-    #[error("{0}")]
-    NotFound(String),
     #[error(transparent)]
     Path(#[from] PathError),
-    #[error(transparent)]
-    ReadBody(#[from] ReadBodyError),
-    #[error("the repository's store failed")]
-    Storage(#[source] StorageError),
     #[error("the {what} is larger than {limit} bytes, the most that this repository takes")]
     TooLarge { what: &'static str, limit: u64 },
     #[error("the {what} cannot be read: {source}")]
     Xml { what: &'static str, source: XmlError },
 }
 
-impl From<StorageError> for Error {
-    fn from(error: StorageError) -> Self {
-        match error {
-            StorageError::Denied(denied) => Self::Denied(denied),
-            StorageError::TooLarge { limit } => Self::TooLarge { what: "file", limit },
-            StorageError::Body(source) => Self::ReadBody(ReadBodyError::Body(source)),
-            error => Self::Storage(error),
-        }
-    }
-}
-
-impl From<UpdateError<Self>> for Error {
-    fn from(error: UpdateError<Self>) -> Self {
-        match error {
-            UpdateError::Refused(error) => error,
-            UpdateError::Storage(error) => error.into(),
-        }
+impl<E: Into<Refusal>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Common(error.into())
     }
 }
 
 impl From<Error> for AdministrationError {
     fn from(error: Error) -> Self {
         match error {
-            Error::Denied(denied) => Self::Denied(denied),
-            Error::Storage(error) => Self::Storage(error),
+            Error::Common(refusal) => refusal.into(),
             error => Self::of_status(error.status(), error.to_string()),
         }
     }
@@ -94,52 +58,45 @@ impl From<Error> for AdministrationError {
 impl Error {
     /// A request that cannot be done as it is; the text is a sentence for the client.
     pub(crate) fn bad(text: impl Into<String>) -> Self {
-        Self::BadRequest(text.into())
+        Refusal::BadRequest(text.into()).into()
+    }
+
+    /// Why a file could not be stored.
+    pub(crate) fn of_upload(error: StorageError) -> Self {
+        match error {
+            StorageError::TooLarge { limit } => Self::TooLarge { what: "file", limit },
+            error => error.into(),
+        }
     }
 
     /// A file that is there with other bytes.
     pub(crate) fn exists(file: &str) -> Self {
-        Self::Conflict(format!(
+        Refusal::Conflict(format!(
             "{file} already exists with different content: what is released never changes, so deploy a new version"
         ))
+        .into()
     }
 
     /// A file that is not there, or that this client must not know of.
     pub(crate) fn no_file() -> Self {
-        Self::NotFound("there is nothing at this path".to_owned())
+        Refusal::NotFound("there is nothing at this path".to_owned()).into()
     }
 
     /// The answer's status.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Auth(error) => error.status(),
-            Self::BadRequest(_)
-            | Self::Checksum(_)
-            | Self::Mismatch { .. }
-            | Self::Path(_)
-            | Self::Xml { .. } => StatusCode::BAD_REQUEST,
-            Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::Denied(_) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::ReadBody(ReadBodyError::TooLarge { .. }) | Self::TooLarge { .. } => {
-                StatusCode::PAYLOAD_TOO_LARGE
+            Self::Checksum(_) | Self::Mismatch { .. } | Self::Path(_) | Self::Xml { .. } => {
+                StatusCode::BAD_REQUEST
             }
-            Self::ReadBody(_) => StatusCode::BAD_REQUEST,
-            Self::Storage(error) => error.status(),
+            Self::Common(refusal) => refusal.status(),
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         }
     }
 
     /// The sentence for the client.
     fn text(&self) -> String {
         match self {
-            Self::Auth(AuthError::Missing) => {
-                "authentication is required: send a token as the password (Maven: of the server in settings.xml)"
-                    .to_owned()
-            }
-            Self::Auth(error) => error.client_text(),
-            Self::Storage(error) => error.client_text(),
+            Self::Common(refusal) => refusal.client_text(LOG_IN),
             other => other.to_string(),
         }
     }
@@ -162,16 +119,9 @@ impl Error {
             respond_text(status, format!("{text}\n"))
         };
         response.extensions_mut().insert(ReasonPhrase::new(&text));
-        let headers = RefusalHeaders {
-            allow: match self {
-                Self::MethodNotAllowed(allow) => Some(allow),
-                _ => None,
-            },
-            challenge: Some(basic_challenge(realm)),
-            wait: match self {
-                Self::Auth(error) => error.wait(),
-                _ => None,
-            },
+        let headers = match self {
+            Self::Common(refusal) => refusal.headers(Some(basic_challenge(realm))),
+            _ => RefusalHeaders::default(),
         };
         headers.put_on(&mut response);
         response
@@ -183,6 +133,7 @@ mod tests {
     use std::time::Duration;
 
     use http_body_util::BodyExt as _;
+    use registry_core::auth::AuthError;
 
     use super::*;
 
@@ -216,11 +167,11 @@ mod tests {
             response.headers().get("www-authenticate").map(|value| value.to_str().unwrap().to_owned())
         };
         for error in [AuthError::Missing, AuthError::Invalid("no")] {
-            assert_eq!(challenge(Error::Auth(error)).as_deref(), Some("Basic realm=\"a realm\""));
+            assert_eq!(challenge(Error::from(error)).as_deref(), Some("Basic realm=\"a realm\""));
         }
-        assert_eq!(challenge(Error::Forbidden("no".into())), None);
-        let many = Error::Auth(AuthError::TooManyAttempts(Duration::from_millis(7500)));
-        let down = Error::Storage(StorageError::Contended { key: "secret/key".into(), attempts: 3 });
+        assert_eq!(challenge(Refusal::Forbidden("no".into()).into()), None);
+        let many = Error::from(AuthError::TooManyAttempts(Duration::from_millis(7500)));
+        let down = Error::from(StorageError::Contended { key: "secret/key".into(), attempts: 3 });
         for (error, status, wait) in [(many, 429, "7"), (down, 503, "2")] {
             let response = render(&error, "*/*");
             assert_eq!(response.status(), status);

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use registry_core::{Actor, Instance, PackageRegistry, Request, Response, Services, hooks::Operation};
+use registry_core::{
+    Actor, Instance, PackageRegistry, Request, Response, Services, hooks::Operation, http::Refusal,
+};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -98,7 +100,7 @@ impl MavenRegistry {
             let Some(version) = VersionName::new(artifact.name.clone(), version) else { continue };
             match self.remove(actor, &version, None).await {
                 // Somebody else was faster.
-                Ok(()) | Err(Error::NotFound(_)) => {}
+                Ok(()) | Err(Error::Common(Refusal::NotFound(_))) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -8,7 +8,7 @@ use registry_core::{
     administration::AdministrationError,
     auth::AuthError,
     http::{ReadBodyError, log_failure},
-    storage::{StorageError, UpdateError},
+    storage::StorageError,
 };
 use serde_json::{Value, json};
 
@@ -118,12 +118,6 @@ impl From<AuthError> for Error {
             AuthError::Missing => Self::BadCredentials("authentication is required"),
             other => Self::Auth(other),
         }
-    }
-}
-
-impl From<UpdateError<Error>> for Error {
-    fn from(error: UpdateError<Self>) -> Self {
-        error.merge()
     }
 }
 

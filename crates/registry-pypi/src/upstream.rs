@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderValue, Method, header};
 use registry_core::{
     Actor,
+    http::Refusal,
     storage::{Digests, Versioned, WantedDigests},
     upstream::{
         ArtifactRequest, Denial, DeniedBy, DocumentRequest, Expected, Failure, FailureKind, Hosted, Location,
@@ -267,7 +268,7 @@ fn check(
 /// Where a source has a project's page.
 fn page_url(source: &Source, name: &ProjectName) -> Result<Url, Error> {
     let url = source.url().join(&format!("{name}/"));
-    url.map_err(|error| Error::Internal(Box::new(error)))
+    Ok(url.map_err(Refusal::internal)?)
 }
 
 fn page_request(source: &Source, name: &ProjectName) -> Result<DocumentRequest, Error> {

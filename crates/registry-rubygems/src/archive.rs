@@ -101,7 +101,7 @@ pub(crate) fn inspector(limits: GemLimits) -> Inspector<GemVisitor> {
 
 /// What a gem that was looked into holds, if its parts are what its checksums say.
 pub(crate) fn finish(inspector: Inspector<GemVisitor>) -> Result<GemParts, Error> {
-    let (_, visitor) = inspector.finish()?;
+    let (_, visitor) = inspector.finish().map_err(Error::Tar)?;
     let missing = |part: &str| Error::Gem(format!("it has no {part}"));
     let metadata = visitor.metadata.ok_or_else(|| missing(METADATA))?;
     let data = visitor.digests.ok_or_else(|| missing(DATA))?;

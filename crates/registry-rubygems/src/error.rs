@@ -5,9 +5,7 @@ use registry_core::{
     Response,
     administration::AdministrationError,
     archive::tar::TarError,
-    auth::AuthError,
-    http::{ReadBodyError, RefusalHeaders, basic_challenge, form::FormError, respond_text},
-    storage::{StorageError, UpdateError},
+    http::{Refusal, RefusalHeaders, basic_challenge, respond_text},
 };
 
 use crate::{
@@ -16,6 +14,9 @@ use crate::{
     wire::{checksums::ChecksumsError, spec::SpecError},
 };
 
+/// For who came without credentials.
+const LOG_IN: &str = "Access Denied. Authentication is required: send a token of this registry.";
+
 /// Why a request was not done. `Display` is what the client reads; what only the log should hold is in the source.
 ///
 /// No text begins with the words at which `gem` asks for a code or for more rights (`You have enabled multi…`, `The API key
@@ -23,38 +24,17 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum Error {
-    #[error(transparent)]
-    Auth(#[from] AuthError),
-    /// A sentence about what is wrong with the request.
-    #[error("{0}")]
-    BadRequest(String),
     #[error("Unable to change case of gem name with indexed versions: there is a gem {0} already.")]
     Case(String),
     #[error("This server cannot process this gem: {0}")]
     Checksums(#[from] ChecksumsError),
-    /// A sentence about what is there already.
-    #[error("{0}")]
-    Conflict(String),
-    /// A sentence about what the client may not do.
-    #[error("{0}")]
-    Forbidden(String),
+    /// What goes wrong in every protocol.
     #[error(transparent)]
-    Form(#[from] FormError),
+    Common(Refusal),
     #[error("This server cannot process this gem: {0}")]
     Gem(String),
-    #[error("{0}")]
-    Gone(String),
-    #[error("the answer could not be made")]
-    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("this path takes {0}")]
-    MethodNotAllowed(&'static str),
     #[error("There was a problem saving your gem: {0}")]
     Name(#[from] GemNameError),
-    /// What was not found, as a sentence.
-    #[error("{0}")]
-    NotFound(String),
-    #[error(transparent)]
-    ReadBody(#[from] ReadBodyError),
     #[error(
         "Repushing of gem versions is not allowed.\nThe version that is there has other content: push a new version, or use `gem yank` \
          to take back the one that is there."
@@ -62,10 +42,8 @@ pub(crate) enum Error {
     Repush,
     #[error("There was a problem saving your gem: {0}")]
     Spec(#[from] SpecError),
-    #[error("the registry's store failed")]
-    Storage(#[source] StorageError),
     #[error("This server cannot process this gem: {0}")]
-    Tar(#[from] TarError),
+    Tar(TarError),
     #[error("the request names more than {0} gems: ask for fewer at once")]
     TooManyGems(usize),
     /// A request that is understood and cannot be done.
@@ -79,25 +57,16 @@ pub(crate) enum Error {
     Yanked(String),
 }
 
-impl From<StorageError> for Error {
-    fn from(error: StorageError) -> Self {
-        Self::Storage(error)
-    }
-}
-
-impl From<UpdateError<Self>> for Error {
-    fn from(error: UpdateError<Self>) -> Self {
-        match error {
-            UpdateError::Refused(error) => error,
-            UpdateError::Storage(error) => error.into(),
-        }
+impl<E: Into<Refusal>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Common(error.into())
     }
 }
 
 impl From<Error> for AdministrationError {
     fn from(error: Error) -> Self {
         match error {
-            Error::Storage(error) => error.into(),
+            Error::Common(refusal) => refusal.into(),
             error => Self::of_status(error.status(), error.to_string()),
         }
     }
@@ -106,26 +75,19 @@ impl From<Error> for AdministrationError {
 impl Error {
     /// A request that cannot be done as it is; the text is a sentence for the client.
     pub(crate) fn bad(text: impl Into<String>) -> Self {
-        Self::BadRequest(text.into())
+        Refusal::BadRequest(text.into()).into()
     }
 
     /// A gem that is not there.
     pub(crate) fn no_gem() -> Self {
-        Self::NotFound("This gem could not be found".to_owned())
-    }
-
-    /// What went wrong on the way to an answer and is nobody's fault outside.
-    pub(crate) fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Internal(error.into())
+        Refusal::NotFound("This gem could not be found".to_owned()).into()
     }
 
     /// The answer's status.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Auth(error) => error.status(),
-            Self::Storage(error) => error.status(),
-            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Case(_) | Self::Conflict(_) | Self::Repush | Self::Yanked(_) => StatusCode::CONFLICT,
+            Self::Common(refusal) => refusal.status(),
+            Self::Case(_) | Self::Repush | Self::Yanked(_) => StatusCode::CONFLICT,
             // Clients and scripts know this status for a platform that is none.
             Self::Spec(SpecError::Platform(_)) => StatusCode::CONFLICT,
             Self::Checksums(_)
@@ -136,25 +98,13 @@ impl Error {
             | Self::TooManyGems(_)
             | Self::Unprocessable(_)
             | Self::Version(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Form(error) => error.status(),
-            Self::ReadBody(ReadBodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::ReadBody(_) => StatusCode::BAD_REQUEST,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::Gone(_) => StatusCode::GONE,
-            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
         }
     }
 
     /// The sentence for the client.
     fn text(&self) -> String {
         match self {
-            Self::Auth(AuthError::Missing) => {
-                "Access Denied. Authentication is required: send a token of this registry.".to_owned()
-            }
-            Self::Auth(error) => error.client_text(),
-            Self::Storage(error) => error.client_text(),
+            Self::Common(refusal) => refusal.client_text(LOG_IN),
             other => other.to_string(),
         }
     }
@@ -163,15 +113,11 @@ impl Error {
     pub(crate) fn render(&self) -> Response {
         let status = self.status();
         let mut response = respond_text(status, self.text());
-        let allow = match self {
-            Self::MethodNotAllowed(allow) => Some(*allow),
-            _ => None,
+        let headers = match self {
+            Self::Common(refusal) => refusal.headers(Some(basic_challenge("rubygems"))),
+            _ => RefusalHeaders::default(),
         };
-        let wait = match self {
-            Self::Auth(error) => error.wait(),
-            _ => None,
-        };
-        RefusalHeaders { allow, challenge: Some(basic_challenge("rubygems")), wait }.put_on(&mut response);
+        headers.put_on(&mut response);
         response
     }
 }
@@ -181,6 +127,7 @@ mod tests {
     use std::time::Duration;
 
     use http::header;
+    use registry_core::{auth::AuthError, storage::StorageError};
 
     use super::*;
 
@@ -190,21 +137,21 @@ mod tests {
 
     #[test]
     fn refusals_say_what_to_do_and_nothing_of_the_store() {
-        let many = Error::Auth(AuthError::TooManyAttempts(Duration::from_millis(7500)));
-        let down = Error::Storage(StorageError::Contended { key: "secret/key".into(), attempts: 3 });
+        let many = Error::from(AuthError::TooManyAttempts(Duration::from_millis(7500)));
+        let down = Error::from(StorageError::Contended { key: "secret/key".into(), attempts: 3 });
         for (error, status, want) in [(many, 429, "7"), (down, 503, "2")] {
             assert_eq!(error.status(), status);
             assert_eq!(header(&error, &header::RETRY_AFTER).as_deref(), Some(want));
             assert!(!error.text().contains("secret"));
         }
         for error in [AuthError::Missing, AuthError::Invalid("no")] {
-            let error = Error::Auth(error);
+            let error = Error::from(error);
             assert_eq!(
                 header(&error, &header::WWW_AUTHENTICATE).as_deref(),
                 Some("Basic realm=\"rubygems\"")
             );
         }
-        assert_eq!(header(&Error::Forbidden("no".into()), &header::WWW_AUTHENTICATE), None);
-        assert_eq!(header(&Error::MethodNotAllowed("GET"), &header::ALLOW).as_deref(), Some("GET"));
+        assert_eq!(header(&Refusal::Forbidden("no".into()).into(), &header::WWW_AUTHENTICATE), None);
+        assert_eq!(header(&Refusal::MethodNotAllowed("GET").into(), &header::ALLOW).as_deref(), Some("GET"));
     }
 }

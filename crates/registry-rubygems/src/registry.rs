@@ -8,6 +8,7 @@ use registry_core::{
     Actor, Chain, Instance, PackageRegistry, Request, Response, Services,
     auth::{Action, Scope},
     hooks::Operation,
+    http::Refusal,
     registry::InitError,
     storage::{Draft, Permit, StorageError, UpdateError, Versioned},
 };
@@ -104,7 +105,7 @@ impl RubygemsRegistry {
         &self,
         name: &GemName,
         permit: Permit,
-        change: impl FnMut(&mut Draft<Gem>) -> Result<T, E> + Send + 'static,
+        mut change: impl FnMut(&mut Draft<Gem>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
@@ -114,6 +115,7 @@ impl RubygemsRegistry {
         let work = async move {
             let announcer = gems.announcer();
             let marker = announcer.mark(&name).await?;
+            let change = move |draft: &mut _| change(draft).map_err(UpdateError::Refused);
             let (value, gem) = match gems.store().commit(&gems.key(&name), permit, change).await {
                 Ok((value, Some(gem))) => (value, gem),
                 Ok((_, None)) => return Err(Error::no_gem().into()),
@@ -135,8 +137,12 @@ impl RubygemsRegistry {
             Ok((value, gem))
         };
         // The change must end although its client goes away.
-        let done: Result<(T, Arc<Versioned<Gem>>), E> =
-            self.inner.tasks.spawn(work).await.map_err(|error| E::from(Error::internal(error)))?;
+        let done: Result<(T, Arc<Versioned<Gem>>), E> = self
+            .inner
+            .tasks
+            .spawn(work)
+            .await
+            .map_err(|error| E::from(Error::from(Refusal::internal(error))))?;
         let (value, gem) = done?;
         self.tell_catalog(&gem);
         Ok(value)

@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode, header, request::Parts};
 use registry_core::{
     Actor, Body, PackageRegistry as _, Response,
     auth::{Action, AuthError},
-    http::{drain_body, read_body, respond_json},
+    http::{Refusal, drain_body, read_body, respond_json},
     storage::Versioned,
 };
 use serde::de::DeserializeOwned;
@@ -88,7 +88,8 @@ impl<'r> Call<'r> {
                         Action::Read => "read",
                         Action::Write => "publish or change",
                     };
-                    refused = Error::Forbidden(format!("you do not have permission to {what} \"{name}\""));
+                    refused =
+                        Refusal::Forbidden(format!("you do not have permission to {what} \"{name}\"")).into();
                 }
                 Err(error) => refused = error.into(),
             }

@@ -1,7 +1,7 @@
 //! Yanking, its undoing, and deleting.
 
 use http::StatusCode;
-use registry_core::{Response, auth::Action, hooks::Operation};
+use registry_core::{Response, auth::Action, hooks::Operation, http::Refusal};
 use serde_json::json;
 
 use super::call::{Call, json_response};
@@ -30,7 +30,7 @@ pub(crate) async fn delete(
 ) -> Result<Response, Error> {
     let (actor, name) = &call.allow(asked, &[Action::Delete]).await?;
     if !call.registry.config().allow_delete {
-        return Err(Error::Forbidden("this registry does not delete: yank the version".to_owned()));
+        return Err(Refusal::Forbidden("this registry does not delete: yank the version".to_owned()).into());
     }
     let now = call.registry.services().clock.now();
     let (krate, wanted) = (name.clone(), version.cloned());

@@ -12,7 +12,7 @@ mod show;
 use http::{Method, StatusCode, header};
 use registry_core::{
     PackageRegistry as _, Protocol, Request, Response,
-    http::{log_failure, respond_text, without_body},
+    http::{Refusal, log_failure, respond_text, without_body},
 };
 
 use self::{call::Call, route::Route};
@@ -38,7 +38,7 @@ pub(crate) async fn handle(registry: &CargoRegistry, request: Request) -> Respon
 }
 
 async fn dispatch(call: &mut Call<'_>, path: &str) -> Result<Response, Error> {
-    let nothing = || Error::NotFound("there is nothing at this path".to_owned());
+    let nothing = || Refusal::NotFound("there is nothing at this path".to_owned());
     let route = Route::parse(path).ok_or_else(nothing)?;
     let method = match call.parts.method.clone() {
         Method::HEAD => Method::GET,
@@ -67,7 +67,7 @@ async fn dispatch(call: &mut Call<'_>, path: &str) -> Result<Response, Error> {
         (&Method::GET, Route::Crate(krate)) => show::krate(call, krate).await,
         (&Method::GET, Route::Versions(krate)) => show::versions(call, krate).await,
         (&Method::GET, Route::Version { krate, version }) => show::version(call, krate, version).await,
-        _ => Err(Error::MethodNotAllowed(route.allow())),
+        _ => Err(Refusal::MethodNotAllowed(route.allow()).into()),
     }
 }
 

@@ -96,7 +96,7 @@ pub(crate) async fn publish(call: &mut Call<'_>) -> Result<Response, Error> {
         UpdateError::Storage(StorageError::Body(error)) => UploadError::Body(error).into(),
         UpdateError::Storage(error) => error.into(),
     })?;
-    commit(call, &actor, wanted, artifact, inspector.finish()?).await
+    commit(call, &actor, wanted, artifact, inspector.finish().map_err(Error::Tar)?).await
 }
 
 /// What the metadata says.

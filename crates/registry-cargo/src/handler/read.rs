@@ -7,7 +7,7 @@ use registry_core::{
     Actor, PackageRegistry as _, Response,
     auth::{AuthError, AuthRequest, Scope},
     hooks::Operation,
-    http::{ArtifactResponse, Representation, respond_artifact},
+    http::{ArtifactResponse, Refusal, Representation, respond_artifact},
 };
 use serde_json::json;
 
@@ -34,9 +34,7 @@ async fn auth_required(call: &Call<'_>) -> Result<bool, Error> {
     let instance = call.registry.instance();
     let anonymous =
         call.registry.services().auth.authenticate(&AuthRequest::new(instance, None, None)).await?;
-    let everything: Scope = format!("{}:crate:*:read", instance.name)
-        .parse()
-        .map_err(|error| Error::Internal(Box::new(error)))?;
+    let everything: Scope = format!("{}:crate:*:read", instance.name).parse().map_err(Refusal::internal)?;
     let reads_all = anonymous
         .scopes
         .is_some_and(|scopes| scopes.covers_within(&instance.name, instance.protocol, &everything));
@@ -106,8 +104,7 @@ pub(crate) async fn download(
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let artifact = ArtifactResponse {
         size: release.data.size,
-        etag: HeaderValue::try_from(format!("\"{sha256}\""))
-            .map_err(|error| Error::Internal(Box::new(error)))?,
+        etag: HeaderValue::try_from(format!("\"{sha256}\"")).map_err(Refusal::internal)?,
         content_type: HeaderValue::from_static("application/gzip"),
         modified: Some(SystemTime::from(release.published)),
         headers,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use registry_core::{administration::AdministrationError, storage::Draft};
+use registry_core::{administration::AdministrationError, http::Refusal, storage::Draft};
 
 use super::document::{CrateDocument, Release, Removed};
 use crate::{error::Error, names::CrateName, version::Version};
@@ -41,24 +41,27 @@ pub(crate) fn check_free<'d>(
 ) -> Result<Option<&'d Arc<Release>>, Error> {
     let Some(document) = document.filter(|document| !document.forgotten) else { return Ok(None) };
     if document.name != *name {
-        return Err(Error::Conflict(format!(
+        return Err(Refusal::Conflict(format!(
             "the name \"{name}\" is taken: there is a crate \"{}\", which differs only in case, `-` or `_`",
             document.name
-        )));
+        ))
+        .into());
     }
     if let Some(release) = document.releases.get(version) {
         return Ok(Some(release));
     }
     let plain = version.without_build();
     if let Some(other) = document.releases.keys().find(|other| other.without_build() == plain) {
-        return Err(Error::Conflict(format!(
+        return Err(Refusal::Conflict(format!(
             "version {other} of \"{name}\" exists: build metadata does not make {version} another version"
-        )));
+        ))
+        .into());
     }
     if document.removed.keys().any(|other| other.without_build() == plain) {
-        return Err(Error::Conflict(format!(
+        return Err(Refusal::Conflict(format!(
             "version {version} of \"{name}\" was deleted: its number cannot be used again"
-        )));
+        ))
+        .into());
     }
     Ok(None)
 }
@@ -70,17 +73,19 @@ pub(crate) fn publish(draft: &mut Draft<CrateDocument>, publish: &Publish) -> Re
         if release.data.sha256.is_some() && release.data.sha256 == publish.release.data.sha256 {
             return Ok(Published::Already);
         }
-        return Err(Error::Conflict(format!(
+        return Err(Refusal::Conflict(format!(
             "version {} of \"{}\" is already published: publish the change under another version",
             publish.version, publish.name
-        )));
+        ))
+        .into());
     }
     let weight = current.map_or(0, CrateDocument::weight) + publish.release.weight();
     if weight as u64 > publish.max_bytes {
-        return Err(Error::TooLarge {
+        return Err(Refusal::TooLarge {
             what: "crate's document, with all its versions,",
             limit: publish.max_bytes,
-        });
+        }
+        .into());
     }
     let document = draft.edit_or_insert_with(|| CrateDocument::new(publish.name.clone(), publish.now));
     if document.forgotten {

@@ -9,7 +9,7 @@ use registry_core::{
     Actor, Body, PackageRegistry as _,
     auth::{Action, AuthError},
     catalog::CatalogEntry,
-    http::{ReadBodyError, drain_body, read_body},
+    http::{ReadBodyError, Refusal, drain_body, read_body},
 };
 use tokio::sync::Mutex;
 
@@ -90,7 +90,7 @@ impl<'r> Call<'r> {
             Ok(()) => Ok(actor),
             Err(AuthError::Forbidden(_)) => {
                 let what = if action == Action::Delete { "delete from" } else { "publish to or change" };
-                Err(Error::Forbidden(format!("you do not have permission to {what} \"{name}\"")))
+                Err(Refusal::Forbidden(format!("you do not have permission to {what} \"{name}\"")).into())
             }
             Err(error) => Err(error.into()),
         }

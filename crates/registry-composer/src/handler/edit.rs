@@ -1,7 +1,12 @@
 //! Deleting versions and packages, and abandoning packages.
 
 use http::StatusCode;
-use registry_core::{Response, auth::Action, hooks::Operation, http::respond_empty};
+use registry_core::{
+    Response,
+    auth::Action,
+    hooks::Operation,
+    http::{Refusal, respond_empty},
+};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -24,13 +29,15 @@ pub(crate) async fn remove(
 ) -> Result<Response, Error> {
     let actor = call.allow(name, Action::Delete).await?;
     if !call.registry.config().allow_delete {
-        return Err(Error::Forbidden("this registry deletes nothing".to_owned()));
+        return Err(Refusal::Forbidden("this registry deletes nothing".to_owned()).into());
     }
     let packages = call.registry.packages();
     let package = packages.load(name).await?.ok_or_else(|| Error::no_package(name.as_str()))?;
     let version: Option<Version> = match version {
         // What is no version is not there either.
-        Some(text) => Some(text.parse().map_err(|_| Error::NotFound("there is no such version".to_owned()))?),
+        Some(text) => {
+            Some(text.parse().map_err(|_| Refusal::NotFound("there is no such version".to_owned()))?)
+        }
         None => None,
     };
     let identity = version.as_ref().map(Version::identity);
@@ -38,7 +45,7 @@ pub(crate) async fn remove(
         .as_ref()
         .map_or(package.releases.is_empty(), |identity| !package.releases.contains_key(identity))
     {
-        return Err(Error::NotFound("there is no such version".to_owned()));
+        return Err(Refusal::NotFound("there is no such version".to_owned()).into());
     }
     let now = call.now();
     let change = move |draft: &mut _| changes::remove(draft, identity.as_deref(), now);

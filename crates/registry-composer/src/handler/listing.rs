@@ -3,7 +3,7 @@
 use http::StatusCode;
 use registry_core::{
     Pattern, Response,
-    http::{Query, encode_query_value},
+    http::{Query, Refusal, encode_query_value},
 };
 use serde_json::{Map, Value, json};
 
@@ -127,7 +127,7 @@ pub(crate) async fn providers(call: &Call<'_>, name: &str) -> Result<Response, E
         })
         .collect();
     if providers.is_empty() {
-        return Err(Error::NotFound("no package here provides this".to_owned()));
+        return Err(Refusal::NotFound("no package here provides this".to_owned()).into());
     }
     Ok(json_response(StatusCode::OK, &json!({"providers": providers})))
 }

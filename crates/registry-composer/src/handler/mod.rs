@@ -12,7 +12,7 @@ mod upload;
 use http::{HeaderValue, Method, StatusCode, header};
 use registry_core::{
     PackageRegistry as _, Protocol, Request, Response,
-    http::{log_failure, respond_empty, without_body},
+    http::{Refusal, log_failure, respond_empty, without_body},
 };
 
 use self::{call::Call, route::Route};
@@ -39,10 +39,10 @@ pub(crate) async fn handle(registry: &ComposerRegistry, request: Request) -> Res
 }
 
 async fn dispatch(call: &mut Call<'_>, path: &str) -> Result<Response, Error> {
-    let nothing = || Error::NotFound("there is nothing at this path".to_owned());
+    let nothing = || Refusal::NotFound("there is nothing at this path".to_owned());
     let writes = matches!(call.parts.method, Method::PUT | Method::POST | Method::DELETE);
     let malformed = |error: registry_core::http::MalformedUrl| {
-        if writes { Error::bad(error.to_string()) } else { nothing() }
+        if writes { Refusal::BadRequest(error.to_string()) } else { nothing() }
     };
     let route = Route::parse(path).map_err(malformed)?.ok_or_else(nothing)?;
     let method = match call.parts.method.clone() {
@@ -77,7 +77,7 @@ async fn dispatch(call: &mut Call<'_>, path: &str) -> Result<Response, Error> {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(route.allow()));
             Ok(response)
         }
-        (_, route) => Err(Error::MethodNotAllowed(route.allow())),
+        (_, route) => Err(Refusal::MethodNotAllowed(route.allow()).into()),
     }
 }
 

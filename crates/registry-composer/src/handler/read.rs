@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 use registry_core::{
     Actor, Response,
     hooks::Operation,
-    http::{ArtifactResponse, Representation, respond_artifact},
+    http::{ArtifactResponse, Refusal, Representation, respond_artifact},
     storage::Versioned,
 };
 
@@ -62,9 +62,8 @@ async fn rendered(
         return Ok(make());
     }
     // At most a few at once, and whoever waited finds what the one before made.
-    let internal = |error: Box<dyn std::error::Error + Send + Sync>| Error::Internal(error);
-    let _turn = call.registry.renderers().acquire().await.map_err(|error| internal(error.into()))?;
-    tokio::task::spawn_blocking(make).await.map_err(|error| internal(error.into()))
+    let _turn = call.registry.renderers().acquire().await.map_err(Refusal::internal)?;
+    Ok(tokio::task::spawn_blocking(make).await.map_err(Refusal::internal)?)
 }
 
 fn form(body: Vec<u8>, modified: Option<SystemTime>) -> Representation {
@@ -91,7 +90,7 @@ pub(crate) async fn archive(call: &Call<'_>, name: &PackageName, file: &str) -> 
     let package = packages.load(name).await?.ok_or_else(|| Error::no_package(name.as_str()))?;
     let dist = file.strip_suffix(".zip").and_then(|reference| package.dist(reference));
     let Some(dist) = dist.cloned() else {
-        return Err(Error::NotFound(format!("\"{name}\" has no such archive")));
+        return Err(Refusal::NotFound(format!("\"{name}\" has no such archive")).into());
     };
     let version = package.releases.values().find(|release| release.dist.reference == dist.reference);
     let permit = packages
@@ -117,7 +116,7 @@ pub(crate) async fn archive(call: &Call<'_>, name: &PackageName, file: &str) -> 
     let etag = HeaderValue::try_from(format!("\"{}\"", dist.reference));
     let artifact = ArtifactResponse {
         size: dist.data.size,
-        etag: etag.map_err(|error| Error::Internal(Box::new(error)))?,
+        etag: etag.map_err(Refusal::internal)?,
         content_type: HeaderValue::from_static("application/zip"),
         modified: version.map(|release| SystemTime::from(release.published)),
         headers,

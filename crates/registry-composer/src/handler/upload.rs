@@ -8,10 +8,10 @@ use registry_core::{
     auth::Action,
     hooks::Operation,
     http::{
-        Query, drain_body,
+        Query, Refusal, drain_body,
         form::{Form, FormLimits},
     },
-    storage::{ArtifactSpec, PendingArtifact, StorageError, UnknownFields, WantedDigests},
+    storage::{ArtifactSpec, PendingArtifact, UnknownFields, WantedDigests},
 };
 use serde_json::json;
 
@@ -187,7 +187,7 @@ async fn receive(call: &mut Call<'_>, name: &PackageName, said: &mut Said) -> Re
         return Err(Error::bad("an archive is sent as it is, without a Content-Encoding"));
     }
     if !is_form && call.announced().is_some_and(|length| length > limit) {
-        return Err(Error::TooLarge { what: "archive", limit });
+        return Err(Refusal::TooLarge { what: "archive", limit }.into());
     }
     let body = call.take_body();
     if !is_form {
@@ -227,7 +227,7 @@ async fn receive_form(
         match write(call, name, said.version.as_deref(), file).await {
             Ok(pending) => *found = Some(pending),
             // What broke off is the form, and it knows why.
-            Err(error) => return Err(form.take_failure().map_or(error, Error::Form)),
+            Err(error) => return Err(form.take_failure().map_or(error, Error::from)),
         }
     }
     Ok(())
@@ -247,7 +247,7 @@ async fn write(
         ..ArtifactSpec::default()
     };
     let pending = packages.store().write_artifact(&packages.archive_key(name, version), body, spec).await;
-    let pending = pending.map_err(|error: StorageError| Error::from(error))?;
+    let pending = pending.map_err(|error| Refusal::of_upload("archive", error))?;
     if pending.size() == 0 {
         return Err(Error::bad("the request has no archive"));
     }

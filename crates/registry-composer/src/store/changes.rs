@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use registry_core::{administration::AdministrationError, storage::Draft};
+use registry_core::{administration::AdministrationError, http::Refusal, storage::Draft};
 
 use super::package::{Abandoned, Package, Release, Removed, Replaced};
 use crate::{
@@ -62,10 +62,11 @@ pub(crate) fn check(package: Option<&Package>, publish: &Publish) -> Result<Publ
     }
     let freed = existing.map_or(0, |existing| existing.weight());
     if (package.weight() + release.weight()).saturating_sub(freed) as u64 > publish.max_bytes {
-        return Err(Error::TooLarge {
+        return Err(Refusal::TooLarge {
             what: "package's metadata, with all its versions,",
             limit: publish.max_bytes,
-        });
+        }
+        .into());
     }
     Ok(Published::New)
 }
@@ -107,22 +108,22 @@ pub(crate) fn remove(
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
     let nothing = || {
-        Error::NotFound(match identity {
+        Refusal::NotFound(match identity {
             Some(_) => "there is no such version".to_owned(),
             None => "the package has no versions".to_owned(),
         })
     };
     let goes: Vec<String> = match (draft.get(), identity) {
-        (None, _) => return Err(nothing()),
+        (None, _) => return Err(nothing().into()),
         (Some(package), Some(identity)) => {
             package.releases.keys().filter(|found| *found == identity).cloned().collect()
         }
         (Some(package), None) => package.releases.keys().cloned().collect(),
     };
     if goes.is_empty() {
-        return Err(nothing());
+        return Err(nothing().into());
     }
-    let Some(package) = draft.edit() else { return Err(nothing()) };
+    let Some(package) = draft.edit() else { return Err(nothing().into()) };
     for identity in goes {
         let Some(release) = package.releases.shift_remove(&identity) else { continue };
         let sha256 = release.dist.data.sha256.clone();
@@ -180,7 +181,7 @@ pub(crate) fn abandon(
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
     let current = draft.get().filter(|package| !package.releases.is_empty());
-    let current = current.ok_or_else(|| Error::NotFound("the package has no versions".to_owned()))?;
+    let current = current.ok_or_else(|| Refusal::NotFound("the package has no versions".to_owned()))?;
     if current.abandoned.as_ref() == abandoned {
         return Ok(());
     }

@@ -12,11 +12,11 @@
 pub(crate) mod changes;
 pub(crate) mod package;
 
-use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use registry_core::{
     maintenance::PackageFolders,
-    storage::{Document, Key, StorageError, Store, UnknownFields, UpdateError, Versioned},
+    storage::{Document, Key, StorageError, Store, UnknownFields, Versioned},
 };
 use serde::{Deserialize, Serialize};
 
@@ -105,19 +105,14 @@ impl Packages {
             return Ok(());
         }
         let vendor = vendor.to_owned();
-        let noted = self
-            .store
-            .update::<Vendors, (), Infallible, _>(&key, move |draft| {
+        self.store
+            .update::<Vendors, (), StorageError, _>(&key, move |draft| {
                 if !draft.get().is_some_and(|known| known.vendors.contains(&vendor)) {
                     draft.edit_or_insert_with(Vendors::default).vendors.insert(vendor.clone());
                 }
                 Ok(())
             })
-            .await;
-        match noted {
-            Ok(_) => Ok(()),
-            Err(UpdateError::Storage(error)) => Err(error),
-            Err(UpdateError::Refused(never)) => match never {},
-        }
+            .await
+            .map(drop)
     }
 }

@@ -10,9 +10,7 @@ use super::{
     directory::{Directory, TokenChange, TokenDocument, UserChange, UserDocument},
     secret,
 };
-use crate::storage::{
-    Created, Document, Draft, Key, Storage, StorageError, Store, UnknownFields, UpdateError,
-};
+use crate::storage::{Created, Document, Draft, Key, Storage, StorageError, Store, UnknownFields};
 
 /// How many documents are read at once for a list.
 const READS_AT_ONCE: usize = 16;
@@ -117,10 +115,9 @@ impl Directory for StoredDirectory {
             if let Some(user) = user {
                 draft.set(user);
             }
-            Ok(())
+            Ok::<(), AuthError>(())
         };
-        let done = self.store.update(&self.user_key(name), change).await;
-        let ((), user) = done.map_err(UpdateError::<AuthError>::merge::<AuthError>)?;
+        let ((), user) = self.store.update(&self.user_key(name), change).await?;
         Ok(user.map(|user| user.value.clone()))
     }
 
@@ -146,8 +143,7 @@ impl Directory for StoredDirectory {
             }
             Ok(true)
         };
-        let done = self.store.update(&self.token_key(id), change).await;
-        Ok(done.map_err(UpdateError::<AuthError>::merge::<AuthError>)?.0)
+        Ok(self.store.update(&self.token_key(id), change).await?.0)
     }
 
     async fn remove_token(&self, id: &str) -> Result<(), AuthError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::storage::{Document, Draft, Key, KeyBuilder, StorageError, Store, UnknownFields, UpdateError};
+use crate::storage::{Document, Draft, Key, KeyBuilder, StorageError, Store, UnknownFields};
 
 /// How often a server of a bucket says that it lives. (A folder has one server: it need not.)
 pub(super) const EVERY: Duration = Duration::from_mins(1);
@@ -44,7 +44,7 @@ pub(super) async fn write(store: &Store, node: &str, now: DateTime<Utc>) -> Resu
         (marker.beat, marker.ended) = (now, false);
         Ok::<_, StorageError>(())
     };
-    store.update(&key(store, node), change).await.map(|_| ()).map_err(UpdateError::merge::<StorageError>)
+    store.update(&key(store, node), change).await.map(|_| ())
 }
 
 /// Says that the server ended with everything written.
@@ -60,7 +60,7 @@ pub(super) async fn end(store: &Store, node: &str) -> Result<(), StorageError> {
         }
         Ok::<_, StorageError>(())
     };
-    store.update(&key(store, node), change).await.map(|_| ()).map_err(UpdateError::merge::<StorageError>)
+    store.update(&key(store, node), change).await.map(|_| ())
 }
 
 /// The markers of other servers that crashed, or ended without having written everything.

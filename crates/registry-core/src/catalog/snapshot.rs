@@ -80,7 +80,7 @@ pub(super) async fn write(
     let new = head.clone();
     let change = move |draft: &mut Draft<Head>| {
         if draft.get().map(|head| &head.generation) != replaces.as_ref() {
-            return Err(());
+            return Err(UpdateError::Refused(()));
         }
         draft.set(new.clone());
         Ok(())

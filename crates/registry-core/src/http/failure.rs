@@ -4,7 +4,132 @@ use std::{error::Error, time::Duration};
 
 use http::{HeaderValue, StatusCode, header};
 
-use crate::{Chain, Response, auth::AuthError, storage::StorageError};
+use super::{QueryError, ReadBodyError};
+use crate::{
+    Chain, Response, administration::AdministrationError, auth::AuthError, storage::StorageError,
+    upstream::Unanswered,
+};
+
+/// What goes wrong with requests in every protocol. A protocol's own error holds it beside its own causes, and renders both in the
+/// protocol's form. `Display` is what the client reads, but for what [`Refusal::client_text`] keeps from it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Nobody knows who asks, or it may not do this.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// A sentence about what is wrong with the request.
+    #[error("{0}")]
+    BadRequest(String),
+    /// A sentence about what is in the way.
+    #[error("{0}")]
+    Conflict(String),
+    /// A sentence about what the client may not do.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The form cannot be read.
+    #[cfg(feature = "form")]
+    #[error(transparent)]
+    Form(#[from] super::form::FormError),
+    /// A sentence about what was there and is no more.
+    #[error("{0}")]
+    Gone(String),
+    /// What is nobody's fault outside.
+    #[error("the answer could not be made")]
+    Internal(#[source] Box<dyn Error + Send + Sync>),
+    /// The methods that the path takes.
+    #[error("this path takes {0}")]
+    MethodNotAllowed(&'static str),
+    /// A sentence about what was not found.
+    #[error("{0}")]
+    NotFound(String),
+    /// The query cannot be read.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The body cannot be read.
+    #[error(transparent)]
+    ReadBody(#[from] ReadBodyError),
+    /// The store failed, or a hook refused.
+    #[error("the registry's store failed")]
+    Storage(#[from] StorageError),
+    /// The `what` of the request is larger than this registry takes.
+    #[error("the {what} is larger than {limit} bytes, the most that this registry takes")]
+    TooLarge {
+        /// What is too large, as it stands in a sentence.
+        what: &'static str,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// An upstream refused or failed.
+    #[error(transparent)]
+    Upstream(#[from] Unanswered),
+}
+
+impl Refusal {
+    /// What went wrong on the way to an answer and is nobody's fault outside.
+    pub fn internal(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Internal(error.into())
+    }
+
+    /// Why the bytes of the `what` that came with a request could not be stored.
+    pub fn of_upload(what: &'static str, error: StorageError) -> Self {
+        match error {
+            StorageError::TooLarge { limit } => Self::TooLarge { what, limit },
+            error => Self::Storage(error),
+        }
+    }
+
+    /// The answer's status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Auth(error) => error.status(),
+            Self::BadRequest(_) | Self::Query(_) => StatusCode::BAD_REQUEST,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            #[cfg(feature = "form")]
+            Self::Form(error) => error.status(),
+            Self::Gone(_) => StatusCode::GONE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::ReadBody(error) => error.status(),
+            Self::Storage(error) => error.status(),
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Upstream(error) => error.status(),
+        }
+    }
+
+    /// The sentence for the client, with nothing of the store's in it. `log_in` is the one for who came without credentials: it says
+    /// where the protocol's clients have theirs.
+    pub fn client_text(&self, log_in: &str) -> String {
+        match self {
+            Self::Auth(AuthError::Missing) => log_in.to_owned(),
+            Self::Auth(error) => error.client_text(),
+            Self::Storage(error) => error.client_text(),
+            other => other.to_string(),
+        }
+    }
+
+    /// The headers of the answer; the challenge stands in a 401.
+    pub fn headers(&self, challenge: Option<HeaderValue>) -> RefusalHeaders {
+        let (allow, wait) = match self {
+            Self::Auth(error) => (None, error.wait()),
+            Self::MethodNotAllowed(allow) => (Some(*allow), None),
+            Self::Upstream(error) => (None, error.wait()),
+            _ => (None, None),
+        };
+        RefusalHeaders { allow, challenge, wait }
+    }
+}
+
+impl From<Refusal> for AdministrationError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Storage(error) => error.into(),
+            refusal => Self::of_status(refusal.status(), refusal.to_string()),
+        }
+    }
+}
 
 impl StorageError {
     /// The status of an answer to a request that failed so.
@@ -125,7 +250,10 @@ pub fn basic_challenge(realm: &str) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hooks::Denied;
+    use crate::{
+        hooks::Denied,
+        upstream::{Denial, DeniedBy},
+    };
 
     #[test]
     fn what_the_store_says_is_not_told() {
@@ -152,6 +280,49 @@ mod tests {
         );
         assert!(!AuthError::Forbidden("alice may not".to_owned()).client_text().contains("alice"));
         assert_eq!(AuthError::Missing.status(), 401);
+    }
+
+    #[test]
+    fn a_refusal_has_its_status_text_and_headers() {
+        let text = |refusal: &Refusal| refusal.client_text("log in first");
+        let basic = || Some(basic_challenge("x"));
+        for (refusal, status, says) in [
+            (AuthError::Missing.into(), 401, "log in first"),
+            (
+                AuthError::Forbidden("alice may not".to_owned()).into(),
+                403,
+                "you do not have permission to do this",
+            ),
+            (Refusal::BadRequest("bad".to_owned()), 400, "bad"),
+            (Refusal::Conflict("taken".to_owned()), 409, "taken"),
+            (Refusal::Gone("gone".to_owned()), 410, "gone"),
+            (Refusal::NotFound("none".to_owned()), 404, "none"),
+            (Refusal::MethodNotAllowed("GET"), 405, "this path takes GET"),
+            (ReadBodyError::TooLarge { limit: 7 }.into(), 413, "the request's body is larger than 7 bytes"),
+            (ReadBodyError::Encoding("no").into(), 400, "the request's body cannot be decoded: no"),
+            (StorageError::Denied(Denied::new("not today")).into(), 403, "not today"),
+            (StorageError::Full { key: "secret/key".to_owned() }.into(), 507, STORE_FULL),
+            (
+                Unanswered::from(Denial::new(DeniedBy::Rule, "a rule denies it")).into(),
+                403,
+                "a rule denies it",
+            ),
+            (Refusal::internal("secret"), 500, "the answer could not be made"),
+            (
+                Refusal::of_upload("gem", StorageError::TooLarge { limit: 7 }),
+                413,
+                "the gem is larger than 7 bytes, the most that this registry takes",
+            ),
+        ] {
+            assert_eq!((refusal.status().as_u16(), text(&refusal).as_str()), (status, says));
+            let headers = refusal.headers(basic());
+            assert_eq!(headers.allow, (status == 405).then_some("GET"));
+            let operator = AdministrationError::from(refusal);
+            assert_eq!(matches!(operator, AdministrationError::Storage(_)), status == 507);
+            assert_eq!(matches!(operator, AdministrationError::Denied(_)), says == "not today");
+        }
+        let many = Refusal::Auth(AuthError::TooManyAttempts(Duration::from_secs(7)));
+        assert_eq!(many.headers(basic()).wait, Some(Duration::from_secs(7)));
     }
 
     #[test]

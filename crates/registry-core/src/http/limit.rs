@@ -47,12 +47,22 @@ pub enum ReadBodyError {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The `Content-Encoding` is not known or the bytes are not in it (400 or 415).
+    /// The `Content-Encoding` is not known or the bytes are not in it (400).
     #[error("the request's body cannot be decoded: {0}")]
     Encoding(&'static str),
     /// The connection ended early.
     #[error("the request's body ended early")]
     Body(#[from] BodyError),
+}
+
+impl ReadBodyError {
+    /// The status of the answer.
+    pub fn status(&self) -> http::StatusCode {
+        match self {
+            Self::TooLarge { .. } => http::StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Encoding(_) | Self::Body(_) => http::StatusCode::BAD_REQUEST,
+        }
+    }
 }
 
 /// Reads a body whole, at most `limit` bytes before and after decoding. `Content-Encoding: gzip` is decoded.

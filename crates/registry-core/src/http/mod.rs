@@ -21,7 +21,7 @@ mod representation;
 pub use accept::{accepts_gzip, negotiate};
 pub use answer::{allow, respond_empty, respond_json, respond_text, respond_with, without_body};
 pub use artifact::{ArtifactResponse, may_redirect, respond_artifact};
-pub use failure::{RefusalHeaders, basic_challenge, log_failure};
+pub use failure::{Refusal, RefusalHeaders, basic_challenge, log_failure};
 pub use limit::{ReadBodyError, drain_body, read_body};
 pub use page::{escape_html, protect_page};
 pub use path::{MalformedUrl, decode_path_segment, encode_path_segment, encode_query_value};

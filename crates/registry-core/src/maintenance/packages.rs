@@ -7,7 +7,6 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    convert::Infallible,
     sync::Arc,
 };
 
@@ -15,7 +14,7 @@ use chrono::{DateTime, Utc};
 
 use super::{GcRun, VerifyRun};
 use crate::storage::{
-    DataRef, Digests, Document, Key, ListEntry, StorageError, Store, UpdateError, Versioned, WantedDigests,
+    DataRef, Digests, Document, Key, ListEntry, StorageError, Store, Versioned, WantedDigests,
 };
 
 /// A package's arbiter document, as garbage collection sees it.
@@ -107,13 +106,9 @@ impl PackageFolders {
             if any && let Some(document) = draft.edit() {
                 document.forget_data(&is_over);
             }
-            Ok::<(), Infallible>(())
+            Ok::<(), StorageError>(())
         };
-        match self.store.update(key, change).await {
-            Ok(_) => Ok(()),
-            Err(UpdateError::Storage(error)) => Err(error),
-            Err(UpdateError::Refused(never)) => match never {},
-        }
+        self.store.update(key, change).await.map(drop)
     }
 
     /// All objects, package by package.
@@ -263,7 +258,7 @@ mod tests {
         async fn put(&self, package: Package) {
             let change = move |draft: &mut crate::storage::Draft<Package>| {
                 draft.set(package.clone());
-                Ok::<(), Infallible>(())
+                Ok::<(), StorageError>(())
             };
             self.store.update(&self.key, change).await.unwrap();
         }

@@ -104,7 +104,8 @@ impl StorageError {
     }
 }
 
-/// Why an update did not happen.
+/// Why an update did not happen, for who must tell the one from the other: a closure that returns
+/// `Err(UpdateError::Refused(…))` makes it the error of [`Store::update`](super::Store::update).
 #[derive(Debug)]
 pub enum UpdateError<E> {
     /// The closure refused; nothing was changed.

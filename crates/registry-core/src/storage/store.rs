@@ -211,19 +211,16 @@ impl Store {
     /// The closure is pure, may run many times, sees the newest state and decides; on `Err` it must leave the draft as it
     /// found it. Callers of one key in this process queue up and share writes, each with its own result. Returns the closure's
     /// value and the state it led to (`None` where the document does not exist and was not made). A change goes on when
-    /// its caller goes away.
-    pub async fn update<D, T, E, F>(
-        &self,
-        key: &Key,
-        change: F,
-    ) -> Result<(T, Option<Arc<Versioned<D>>>), UpdateError<E>>
+    /// its caller goes away. Who must tell the closure's refusal from a failure of the store takes [`UpdateError`] as `E`.
+    pub async fn update<D, T, E, F>(&self, key: &Key, change: F) -> Result<(T, Option<Arc<Versioned<D>>>), E>
     where
         D: Document,
         T: Send + 'static,
-        E: Send + 'static,
+        E: From<StorageError> + Send + 'static,
         F: FnMut(&mut Draft<D>) -> Result<T, E> + Send + 'static,
     {
-        let Outcome { value, document } = self.engine.change(key, change, Vec::new()).await?;
+        let changed = self.engine.change(key, change, Vec::new()).await;
+        let Outcome { value, document } = changed.map_err(UpdateError::<E>::merge::<E>)?;
         Ok((value, document))
     }
 
@@ -234,16 +231,16 @@ impl Store {
         key: &Key,
         permit: Permit,
         change: F,
-    ) -> Result<(T, Option<Arc<Versioned<D>>>), UpdateError<E>>
+    ) -> Result<(T, Option<Arc<Versioned<D>>>), E>
     where
         D: Document,
         T: Send + 'static,
-        E: Send + 'static,
+        E: From<StorageError> + Send + 'static,
         F: FnMut(&mut Draft<D>) -> Result<T, E> + Send + 'static,
     {
         let Permit { event, attached } = permit;
-        let Outcome { value, document } = match event {
-            None => self.engine.change(key, change, attached).await?,
+        let changed = match event {
+            None => self.engine.change(key, change, attached).await,
             Some(event) => {
                 let (answer, answered) = tokio::sync::oneshot::channel();
                 let (engine, key_of_task) = (Arc::clone(&self.engine), key.clone());
@@ -255,9 +252,12 @@ impl Store {
                     }
                     let _sent = answer.send(result);
                 });
-                answered.await.map_err(|_| super::engine::unavailable(key, "a hook panicked"))??
+                answered.await.unwrap_or_else(|_| {
+                    Err(UpdateError::Storage(super::engine::unavailable(key, "a hook panicked")))
+                })
             }
         };
+        let Outcome { value, document } = changed.map_err(UpdateError::<E>::merge::<E>)?;
         Ok((value, document))
     }
 
@@ -274,7 +274,7 @@ impl Store {
         E: From<StorageError> + Send + 'static,
     {
         let permit = self.permit_with(event).await?;
-        let ((), document) = self.commit(key, permit, change).await.map_err(UpdateError::<E>::merge::<E>)?;
+        let ((), document) = self.commit(key, permit, change).await?;
         Ok(document)
     }
 

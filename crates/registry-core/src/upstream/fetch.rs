@@ -18,7 +18,7 @@ use super::{
     observe,
     stored::{StoredBytes, StoredDocument},
 };
-use crate::storage::Key;
+use crate::storage::{Key, StorageError};
 
 /// A document must be missed twice, so long apart, to be gone.
 const SECOND_LOOK: TimeDelta = TimeDelta::seconds(30);
@@ -253,11 +253,9 @@ impl Source {
             if draft.get().is_none_or(|old| old.fetched <= new.fetched || old.upstream != new.upstream) {
                 draft.set((*new).clone());
             }
-            Ok::<_, std::convert::Infallible>(())
+            Ok::<_, StorageError>(())
         };
-        if let Err(crate::storage::UpdateError::Storage(error)) =
-            self.upstreams.store().update(key, change).await
-        {
+        if let Err(error) = self.upstreams.store().update(key, change).await {
             tracing::error!(error = %crate::Chain(&error), "a document of an upstream could not be stored");
         }
     }

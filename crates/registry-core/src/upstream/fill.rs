@@ -263,11 +263,9 @@ impl Source {
             if !draft.get().is_some_and(same) {
                 draft.set(record.clone());
             }
-            Ok::<_, std::convert::Infallible>(())
+            Ok::<_, StorageError>(())
         };
-        if let Err(crate::storage::UpdateError::Storage(error)) =
-            self.upstreams.store().commit(key, permit, change).await
-        {
+        if let Err(error) = self.upstreams.store().commit(key, permit, change).await {
             tracing::error!(error = %crate::Chain(&error), "an artefact of an upstream could not be recorded");
         }
     }

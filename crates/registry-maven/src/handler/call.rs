@@ -9,7 +9,7 @@ use registry_core::{
     Actor, Body, PackageRegistry as _, Protocol,
     auth::{Action, AuthError},
     catalog::CatalogEntry,
-    http::{ReadBodyError, drain_body, read_body},
+    http::{ReadBodyError, Refusal, drain_body, read_body},
 };
 use tokio::sync::Mutex;
 
@@ -87,7 +87,7 @@ impl<'r> Call<'r> {
     /// What is answered to who may not read something.
     pub(crate) fn unreadable(&self, what: &str) -> Error {
         if self.registry.config().reveal_forbidden {
-            Error::Forbidden(format!("you do not have permission to read {what}"))
+            Refusal::Forbidden(format!("you do not have permission to read {what}")).into()
         } else {
             Error::no_file()
         }
@@ -100,7 +100,7 @@ impl<'r> Call<'r> {
             Ok(()) => Ok(actor),
             Err(AuthError::Forbidden(_)) => {
                 let what = if action == Action::Delete { "delete from" } else { "deploy to" };
-                Err(Error::Forbidden(format!("you do not have permission to {what} \"{name}\"")))
+                Err(Refusal::Forbidden(format!("you do not have permission to {what} \"{name}\"")).into())
             }
             Err(error) => Err(error.into()),
         }
@@ -115,7 +115,7 @@ impl<'r> Call<'r> {
         Err(if actor.is_anonymous() {
             AuthError::Missing.into()
         } else {
-            Error::Forbidden("you do not have permission to deploy to this repository".to_owned())
+            Refusal::Forbidden("you do not have permission to deploy to this repository".to_owned()).into()
         })
     }
 

@@ -49,7 +49,7 @@ pub(super) async fn put(
     let (key, now, name, of) = (artifacts.version_key(version), call.now(), version.clone(), of.to_owned());
     let expect =
         move |draft: &mut Draft<Version>| changes::expect(draft, &name, &of, (algorithm, &digits), now);
-    artifacts.store().update(&key, expect).await.map_err(Error::from)?;
+    artifacts.store().update(&key, expect).await?;
     Ok(respond_empty(StatusCode::CREATED))
 }
 

@@ -6,7 +6,7 @@ use http::StatusCode;
 use registry_core::{
     Actor, Response,
     auth::{Action, AuthError},
-    http::respond_empty,
+    http::{Refusal, respond_empty},
     storage::Versioned,
 };
 
@@ -127,7 +127,7 @@ pub(crate) async fn put(
     }
     if !own && plugins.is_empty() {
         let what = folder.segments().join("/");
-        return Err(Error::Forbidden(format!("you do not have permission to deploy to {what}")));
+        return Err(Refusal::Forbidden(format!("you do not have permission to deploy to {what}")).into());
     }
     let (artifacts, now) = (call.registry.artifacts(), call.now());
     if let (true, Some(name), None) = (own, &name, &version) {

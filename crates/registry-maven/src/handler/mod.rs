@@ -14,7 +14,7 @@ mod upload;
 use http::{HeaderValue, Method, StatusCode, header};
 use registry_core::{
     PackageRegistry as _, Protocol, Request, Response,
-    http::{log_failure, respond_empty, without_body},
+    http::{Refusal, log_failure, respond_empty, without_body},
 };
 
 use self::{call::Call, route::Route};
@@ -62,7 +62,8 @@ async fn dispatch(call: &mut Call<'_>, path: &str) -> Result<Response, Error> {
         (&Method::PUT, Route::File { version, file }) => upload::put(call, version, file, &path).await,
         (&Method::PUT, Route::Metadata { folder, checksum }) => metadata::put(call, *folder, *checksum).await,
         (&Method::PUT, Route::Folder(_)) => {
-            upload::refuse(call, Error::Conflict("a folder's path takes no content".to_owned())).await
+            upload::refuse(call, Refusal::Conflict("a folder's path takes no content".to_owned()).into())
+                .await
         }
         (&Method::PUT, Route::Prefixes { .. } | Route::Other) => {
             upload::refuse(call, Error::bad("files lie at group/artifact/version/file")).await
@@ -76,7 +77,7 @@ async fn dispatch(call: &mut Call<'_>, path: &str) -> Result<Response, Error> {
         }
         (_, route) => {
             call.somebody().await?;
-            Err(Error::MethodNotAllowed(route.allow()))
+            Err(Refusal::MethodNotAllowed(route.allow()).into())
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Whether a path is free for a file: where a folder is there can be none, and nothing lies below a file.
 
 use futures_util::future;
-use registry_core::{PackageRegistry as _, storage::StorageError};
+use registry_core::{PackageRegistry as _, http::Refusal, storage::StorageError};
 
 use super::call::Call;
 use crate::{
@@ -14,10 +14,10 @@ use crate::{
 pub(super) async fn check(call: &Call<'_>, path: &RepositoryPath) -> Result<(), Error> {
     let (file, is_folder) = future::try_join(file_above(call, path), is_folder(call, path.folder())).await?;
     match file {
-        Some(file) => Err(Error::Conflict(format!("{file} is a file: nothing can lie below it"))),
+        Some(file) => Err(Refusal::Conflict(format!("{file} is a file: nothing can lie below it")).into()),
         None if is_folder => {
             let path = path.segments().join("/");
-            Err(Error::Conflict(format!("{path} is a folder: it takes no content of its own")))
+            Err(Refusal::Conflict(format!("{path} is a folder: it takes no content of its own")).into())
         }
         None => Ok(()),
     }

@@ -1,7 +1,11 @@
 //! Deleting files, versions and artifacts.
 
 use http::StatusCode;
-use registry_core::{Response, auth::Action, http::respond_empty};
+use registry_core::{
+    Response,
+    auth::Action,
+    http::{Refusal, respond_empty},
+};
 
 use super::call::Call;
 use crate::{
@@ -14,7 +18,7 @@ fn open_for_deleting(call: &Call<'_>) -> Result<(), Error> {
     if call.registry.config().allow_delete {
         return Ok(());
     }
-    Err(Error::Forbidden("this repository deletes nothing".to_owned()))
+    Err(Refusal::Forbidden("this repository deletes nothing".to_owned()).into())
 }
 
 /// `DELETE <group>/<artifact>/<version>/<file>`.
@@ -25,7 +29,7 @@ pub(crate) async fn file(call: &Call<'_>, version: &VersionName, file: &str) -> 
     if let Some((of, _)) = Algorithm::split(file)
         && document.files.contains_key(of)
     {
-        return Err(Error::MethodNotAllowed("GET, HEAD, PUT, POST, OPTIONS"));
+        return Err(Refusal::MethodNotAllowed("GET, HEAD, PUT, POST, OPTIONS").into());
     }
     call.registry.remove(&actor, version, Some(file)).await?;
     Ok(respond_empty(StatusCode::NO_CONTENT))

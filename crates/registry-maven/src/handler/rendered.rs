@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use http::{HeaderValue, request::Parts};
 use registry_core::{
     Response,
-    http::Representation,
+    http::{Refusal, Representation},
     storage::{Digests, Key, Revision, Versioned, WantedDigests},
 };
 
@@ -168,9 +168,8 @@ pub(super) async fn of_folder(
         return Ok(make());
     }
     // At most a few at once.
-    let internal = |error: Box<dyn std::error::Error + Send + Sync>| Error::Internal(error);
-    let _turn = call.registry.renderers().acquire().await.map_err(|error| internal(error.into()))?;
-    tokio::task::spawn_blocking(make).await.map_err(|error| internal(error.into()))
+    let _turn = call.registry.renderers().acquire().await.map_err(Refusal::internal)?;
+    Ok(tokio::task::spawn_blocking(make).await.map_err(Refusal::internal)?)
 }
 
 /// The document of a snapshot.

@@ -10,7 +10,7 @@ use registry_core::{
     Actor, Body, Response,
     auth::Action,
     hooks::Operation,
-    http::respond_empty,
+    http::{Refusal, respond_empty},
     storage::{ArtifactReader, ArtifactSpec, PendingArtifact, Versioned, WantedDigests},
 };
 
@@ -38,7 +38,7 @@ impl Call<'_> {
     /// Whether the repository takes anything at all.
     pub(super) fn open_for_writing(&self) -> Result<(), Error> {
         if self.registry.config().writes == WritePolicy::Never {
-            return Err(Error::Forbidden("this repository takes no uploads".to_owned()));
+            return Err(Refusal::Forbidden("this repository takes no uploads".to_owned()).into());
         }
         Ok(())
     }
@@ -111,10 +111,11 @@ async fn put_file(
         && artifact.versions.len() >= config.max_versions
     {
         let most = config.max_versions;
-        return Err(Error::Conflict(format!(
+        return Err(Refusal::Conflict(format!(
             "the artifact has {} versions, and this repository keeps at most {most} of one",
             artifact.versions.len()
-        )));
+        ))
+        .into());
     }
     let announced = header_checksums(&call.parts.headers)?;
     let kind = FileKind::of(version, file);
@@ -122,7 +123,7 @@ async fn put_file(
     let (pending, text) = write(call, version, file, body, kind.is_pom(file)).await?;
     let checksums = Checksums::from(pending.digests());
     // What other servers answer, and build tools know, where a header of the file's own request is wrong.
-    changes::check_checksums(&checksums, &announced).map_err(|error| Error::Conflict(error.to_string()))?;
+    changes::check_checksums(&checksums, &announced).map_err(|error| Refusal::Conflict(error.to_string()))?;
     let project = match text {
         Some(text) => read_pom(&text, version, config.strict_poms)?,
         None => None,
@@ -147,7 +148,10 @@ async fn write(
     };
     let key = artifacts.file_key(version, file);
     if !keep {
-        return Ok((artifacts.store().write_artifact(&key, body, spec).await?, None));
+        return Ok((
+            artifacts.store().write_artifact(&key, body, spec).await.map_err(Error::of_upload)?,
+            None,
+        ));
     }
     let kept: Arc<Mutex<Option<Vec<u8>>>> = Arc::new(Mutex::new(Some(Vec::new())));
     let keeper = Arc::clone(&kept);
@@ -156,7 +160,8 @@ async fn write(
             keep_piece(&mut keeper.lock(), piece);
         }
     });
-    let pending = artifacts.store().write_artifact(&key, Body::from_stream(pieces), spec).await?;
+    let pending = artifacts.store().write_artifact(&key, Body::from_stream(pieces), spec).await;
+    let pending = pending.map_err(Error::of_upload)?;
     let text = kept.lock().take();
     Ok((pending, text))
 }

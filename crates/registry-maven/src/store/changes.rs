@@ -5,7 +5,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use registry_core::storage::{DataRef, Draft};
+use registry_core::{
+    http::Refusal,
+    storage::{DataRef, Draft},
+};
 
 use super::{
     artifact::{Artifact, Entry},
@@ -109,10 +112,11 @@ pub(crate) fn check_early(
 }
 
 fn full(rules: Rules) -> Error {
-    Error::Conflict(format!(
+    Refusal::Conflict(format!(
         "the version has {} files, the most that this repository keeps of one",
         rules.max_files
     ))
+    .into()
 }
 
 /// Adds a file.
@@ -131,9 +135,9 @@ pub(crate) fn add(draft: &mut Draft<Version>, new: &NewFile) -> Result<Added, Er
         (Some(_), _) if is_mutable(version, name, *rules) => Added::Replaced,
         (Some(_), _) => return Err(Error::exists(name)),
         (None, Some(gone)) if Some(&gone.sha256) != file.data.sha256.as_ref() && rules.burn_deleted => {
-            return Err(Error::Conflict(format!(
+            return Err(Refusal::Conflict(format!(
                 "{name} was deleted, and only the same bytes can come back under its name: deploy a new version"
-            )));
+            )).into());
         }
         (None, _) => Added::New,
     };
@@ -197,7 +201,9 @@ pub(crate) fn expect(
         others.filter(|(_, expected)| !is_over(expected, now)).count()
     });
     if waiting >= MAX_EXPECTED {
-        return Err(Error::Conflict("too many checksums of this version wait for their files".to_owned()));
+        return Err(
+            Refusal::Conflict("too many checksums of this version wait for their files".to_owned()).into()
+        );
     }
     let document = draft.edit_or_insert_with(|| Version::new(version, now));
     document.expected.retain(|_, expected| !is_over(expected, now));

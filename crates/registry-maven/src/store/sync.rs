@@ -1,9 +1,9 @@
 //! Keeping an artifact's document, and its group's plugins, in line with the documents of its versions.
 
-use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use registry_core::storage::{Document, Draft, Key, StorageError, Store, UpdateError, Versioned};
+use registry_core::storage::{Document, Draft, Key, StorageError, Store, Versioned};
 
 use super::{
     Artifacts,
@@ -28,13 +28,9 @@ pub(crate) async fn change<D: Document>(
 ) -> Result<Option<Arc<Versioned<D>>>, StorageError> {
     let changed = store.update(key, move |draft: &mut Draft<D>| {
         change(draft);
-        Ok::<(), Infallible>(())
+        Ok::<(), StorageError>(())
     });
-    match changed.await {
-        Ok(((), document)) => Ok(document),
-        Err(UpdateError::Storage(error)) => Err(error),
-        Err(UpdateError::Refused(never)) => match never {},
-    }
+    changed.await.map(|((), document)| document)
 }
 
 impl Artifacts {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::StatusCode;
-use registry_core::{Response, auth::Action, hooks::Operation};
+use registry_core::{Response, auth::Action, hooks::Operation, http::Refusal};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -85,7 +85,7 @@ pub(crate) async fn org_packages(call: &Call<'_>, scope: &str) -> Result<Respons
         map.insert(entry.name.clone(), if may_write { "write" } else { "read" });
     }
     if map.is_empty() {
-        return Err(Error::NotFound("no packages of this scope found".to_owned()));
+        return Err(Refusal::NotFound("no packages of this scope found".to_owned()).into());
     }
     Ok(json_response(StatusCode::OK, &json!(map)))
 }

@@ -6,6 +6,7 @@ use http::StatusCode;
 use registry_core::{
     Response,
     auth::{AuthError, MintToken, MintedToken, NewUser},
+    http::Refusal,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -73,10 +74,10 @@ pub(crate) async fn log_in_or_sign_up(
         return Err(Error::Login);
     }
     let Some(scopes) = auth.signup() else {
-        return Err(Error::Forbidden(
+        return Err(Refusal::Forbidden(
             "there is no such user, and this registry lets nobody sign up: ask its administrator for an account"
                 .to_owned(),
-        ));
+        ).into());
     };
     let new = NewUser {
         name: user.to_owned(),
@@ -103,7 +104,7 @@ pub(crate) async fn mint(call: &Call<'_>, user: &str, name: &str) -> Result<Mint
 pub(crate) async fn user(call: &Call<'_>, user: &str) -> Result<Response, Error> {
     call.user().await?;
     let found = call.registry.services().auth.user(user).await?;
-    let found = found.ok_or_else(|| Error::NotFound("user not found".to_owned()))?;
+    let found = found.ok_or_else(|| Refusal::NotFound("user not found".to_owned()))?;
     let body = json!({
         "_id": format!("org.couchdb.user:{}", found.name),
         "_rev": USER_REV,

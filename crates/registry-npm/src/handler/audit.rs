@@ -8,6 +8,7 @@ use http::StatusCode;
 use indexmap::IndexMap;
 use registry_core::{
     Actor, Response,
+    http::Refusal,
     upstream::{Failure, FailureKind, Lookup, Source},
 };
 use serde::{
@@ -56,7 +57,7 @@ async fn foreign(call: &mut Call<'_>, actor: &Actor, source: &Source) -> Result<
     if told.is_empty() {
         return Ok(json_response(StatusCode::OK, &json!({})));
     }
-    let body = serde_json::to_vec(&told).map_err(|error| Error::Internal(Box::new(error)))?;
+    let body = serde_json::to_vec(&told).map_err(Refusal::internal)?;
     let answer = match source.forward(&upstream::advisories(body)).await {
         // It has no such endpoint, which is how a registry without advisories answers a POST to a package of that name.
         Lookup::Failed(Failure { kind: FailureKind::Status(405 | 501), .. }) => None,

@@ -7,7 +7,7 @@ use http::{StatusCode, request::Parts};
 use registry_core::{
     Actor, Body, PackageRegistry as _, Response,
     auth::{Action, AuthError},
-    http::{ReadBodyError, drain_body, read_body},
+    http::{ReadBodyError, Refusal, drain_body, read_body},
     storage::{StorageError, Versioned},
 };
 use serde::de::DeserializeOwned;
@@ -197,7 +197,7 @@ pub(crate) fn forbidden(name: &PackageName, action: Action) -> Error {
         Action::Read => "read",
         Action::Write => "publish to or change",
     };
-    Error::Forbidden(format!("you do not have permission to {what} \"{name}\""))
+    Refusal::Forbidden(format!("you do not have permission to {what} \"{name}\"")).into()
 }
 
 /// The answer to a change that was made.

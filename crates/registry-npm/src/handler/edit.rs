@@ -6,6 +6,7 @@ use registry_core::{
     Actor, Response,
     auth::{Action, AuthError},
     hooks::Operation,
+    http::Refusal,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -78,24 +79,24 @@ pub(crate) async fn delete_tarball(
 ) -> Result<Response, Error> {
     call.allow(name, Action::Delete).await?;
     check_unpublish(call)?;
-    let not_found = || Error::NotFound(format!("\"{name}\" has no such file"));
+    let not_found = || Refusal::NotFound(format!("\"{name}\" has no such file"));
     let version: Version =
         tarball_version(name.base(), file).and_then(|v| v.parse().ok()).ok_or_else(not_found)?;
     let packages = call.registry.packages();
     let document = packages.store().read::<Packument>(&packages.key(name)).await?.ok_or_else(not_found)?;
     if document.releases.contains_key(&version) {
-        return Err(Error::Forbidden(format!(
+        return Err(Refusal::Forbidden(format!(
             "version {version} is still published: take it out of the package's document first (npm unpublish)"
-        )));
+        )).into());
     }
     if !document.removed.contains_key(&version) {
-        return Err(not_found());
+        return Err(not_found().into());
     }
     Ok(json_response(StatusCode::OK, &serde_json::json!({"ok": true, "success": true})))
 }
 
 fn check_unpublish(call: &Call<'_>) -> Result<(), Error> {
-    if call.registry.config().unpublish { Ok(()) } else { Err(Error::MethodNotAllowed("GET, HEAD")) }
+    if call.registry.config().unpublish { Ok(()) } else { Err(Refusal::MethodNotAllowed("GET, HEAD").into()) }
 }
 
 /// Whether the actor may change the package, and take versions away.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::SystemTime};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use registry_core::{
     Actor, Response,
-    http::Representation,
+    http::{Refusal, Representation},
     storage::{Revision, Versioned},
     upstream::ArtifactHead,
 };
@@ -41,7 +41,7 @@ pub(crate) async fn packument(
         let last = foreign.sifted.hidden.last();
         return Err(last.map_or_else(
             || Error::no_package(name.as_str()),
-            |(_, denial)| Error::NotFound(format!("no version of \"{name}\" is shown: {denial}")),
+            |(_, denial)| Refusal::NotFound(format!("no version of \"{name}\" is shown: {denial}")).into(),
         ));
     }
     let revision = hosted.as_ref().map(|hosted| hosted.revision.clone());
@@ -109,9 +109,8 @@ async fn rendered(
         return Ok(make());
     }
     // At most a few at once, and whoever waited finds what the one before made.
-    let _turn =
-        call.registry.renderers().acquire().await.map_err(|error| Error::Internal(Box::new(error)))?;
-    tokio::task::spawn_blocking(make).await.map_err(|error| Error::Internal(Box::new(error)))
+    let _turn = call.registry.renderers().acquire().await.map_err(Refusal::internal)?;
+    Ok(tokio::task::spawn_blocking(make).await.map_err(Refusal::internal)?)
 }
 
 /// One version of another registry.
@@ -129,7 +128,7 @@ pub(crate) async fn version(
     }
     let not_found = || {
         let wanted: String = wanted.chars().take(64).collect();
-        Error::NotFound(format!("\"{name}\" has no version or dist-tag \"{wanted}\""))
+        Refusal::NotFound(format!("\"{name}\" has no version or dist-tag \"{wanted}\""))
     };
     let version = resolved.ok_or_else(not_found)?;
     foreign.release(call.registry, &version)?.ok_or_else(not_found)?;
@@ -156,7 +155,7 @@ pub(crate) async fn tarball(
 ) -> Result<Response, Error> {
     let not_found = || {
         let file: String = file.chars().take(300).collect();
-        Error::NotFound(format!("\"{name}\" has no file \"{file}\""))
+        Refusal::NotFound(format!("\"{name}\" has no file \"{file}\""))
     };
     let version = tarball_version(name.base(), file).ok_or_else(not_found)?;
     let mut foreign = foreign;
@@ -179,7 +178,7 @@ pub(crate) async fn attestations(
     foreign: &Foreign,
     version: &str,
 ) -> Result<Response, Error> {
-    let not_found = || Error::NotFound("no attestations found".to_owned());
+    let not_found = || Refusal::NotFound("no attestations found".to_owned());
     foreign.release(call.registry, version)?.ok_or_else(not_found)?;
     let document = foreign.attestations(version).await?.ok_or_else(not_found)?;
     let mut response = json_bytes(StatusCode::OK, document.raw().clone());

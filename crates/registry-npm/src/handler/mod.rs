@@ -20,7 +20,7 @@ mod weblogin;
 use http::{Method, StatusCode};
 use registry_core::{
     PackageRegistry as _, Protocol, Request, Response,
-    http::{log_failure, without_body},
+    http::{Refusal, log_failure, without_body},
 };
 use serde_json::json;
 
@@ -56,7 +56,7 @@ pub(crate) async fn handle(registry: &NpmRegistry, request: Request) -> Response
 }
 
 async fn dispatch(call: &mut Call<'_>, path: &str) -> Result<Response, Error> {
-    let nothing = || Error::NotFound("there is nothing at this path".to_owned());
+    let nothing = || Refusal::NotFound("there is nothing at this path".to_owned());
     let route = Route::parse(path).map_err(|_| nothing())?.ok_or_else(nothing)?;
     let method = match call.parts.method.clone() {
         Method::HEAD => Method::GET,
@@ -136,7 +136,7 @@ async fn dispatch_rarer(call: &mut Call<'_>, method: &Method, route: &Route) -> 
         (&Method::POST, Route::AuditBulk) => audit::bulk(call).await,
         (&Method::POST, Route::Audit) => audit::report(call).await,
         (&Method::GET, Route::Ping) => Ok(json_response(StatusCode::OK, &json!({}))),
-        _ => Err(Error::MethodNotAllowed(route.allow())),
+        _ => Err(Refusal::MethodNotAllowed(route.allow()).into()),
     }
 }
 

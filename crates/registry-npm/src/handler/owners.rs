@@ -1,7 +1,7 @@
 //! Owners by the newer route (`/-/package/<package>/owners`); the older one is a change of the document.
 
 use http::StatusCode;
-use registry_core::{Actor, Response, auth::Action, hooks::Operation};
+use registry_core::{Actor, Response, auth::Action, hooks::Operation, http::Refusal};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -46,7 +46,7 @@ async fn insert(call: &Call<'_>, actor: &Actor, name: &PackageName, user: &str) 
     let person = call
         .known_person(user)
         .await?
-        .ok_or_else(|| Error::NotFound("an owner must be a user of this registry".to_owned()))?;
+        .ok_or_else(|| Refusal::NotFound("an owner must be a user of this registry".to_owned()))?;
     commit(call, actor, name, OwnerChange::Add(person)).await
 }
 

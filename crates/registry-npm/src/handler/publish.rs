@@ -9,7 +9,7 @@ use registry_core::{
     Actor, Response,
     auth::{Action, AuthError},
     hooks::Operation,
-    http::{drain_body, read_body},
+    http::{Refusal, drain_body, read_body},
     storage::{ArtifactSpec, Digests, PendingArtifact, StorageError, UnknownFields, WantedDigests},
 };
 
@@ -51,9 +51,9 @@ pub(crate) async fn put(call: &mut Call<'_>, name: &PackageName) -> Result<Respo
         Err(error) => return Err(error.into()),
     }
     if upstream::is_taken(call.registry, &actor, name).await? {
-        return Err(Error::Forbidden(format!(
+        return Err(Refusal::Forbidden(format!(
             "\"{name}\" is a package of the registry that this one stands before: to publish under its name, have it reserved here"
-        )));
+        )).into());
     }
     let received = receive(call, name).await?;
     let Received { head, tarball, bundle } = received;
@@ -365,6 +365,6 @@ async fn store_bundle(
 fn integrity(digests: &Digests) -> Result<String, Error> {
     use base64::Engine as _;
     let sha512 = digests.sha512.as_deref().unwrap_or_default();
-    let bytes = hex::decode(sha512).map_err(|error| Error::Internal(Box::new(error)))?;
+    let bytes = hex::decode(sha512).map_err(Refusal::internal)?;
     Ok(format!("sha512-{}", base64::engine::general_purpose::STANDARD.encode(bytes)))
 }

@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use registry_core::{
     Actor, Response,
     hooks::Operation,
-    http::{ArtifactResponse, Representation, respond_artifact},
+    http::{ArtifactResponse, Refusal, Representation, respond_artifact},
     storage::Versioned,
 };
 
@@ -89,7 +89,7 @@ pub(crate) async fn version(call: &Call<'_>, name: &PackageName, wanted: &str) -
     };
     let Some((version, _)) = document.resolve(wanted) else {
         let wanted: String = wanted.chars().take(64).collect();
-        return Err(Error::NotFound(format!("\"{name}\" has no version or dist-tag \"{wanted}\"")));
+        return Err(Refusal::NotFound(format!("\"{name}\" has no version or dist-tag \"{wanted}\"")).into());
     };
     let version = version.clone();
     told(call, &actor, name, Some(version.as_str())).await?;
@@ -156,9 +156,8 @@ async fn rendered(
         return Ok(make());
     }
     // At most a few at once, and whoever waited finds what the one before made.
-    let _turn =
-        call.registry.renderers().acquire().await.map_err(|error| Error::Internal(Box::new(error)))?;
-    tokio::task::spawn_blocking(make).await.map_err(|error| Error::Internal(Box::new(error)))
+    let _turn = call.registry.renderers().acquire().await.map_err(Refusal::internal)?;
+    Ok(tokio::task::spawn_blocking(make).await.map_err(Refusal::internal)?)
 }
 
 pub(super) fn document_headers(max_age: Option<u64>) -> HeaderMap {
@@ -214,7 +213,7 @@ pub(crate) async fn tarball(call: &Call<'_>, name: &PackageName, file: &str) -> 
     let release = asked.and_then(|version| document.releases.get_key_value(&version));
     let Some((version, release)) = release else {
         let file: String = file.chars().take(300).collect();
-        return Err(Error::NotFound(format!("\"{name}\" has no file \"{file}\"")));
+        return Err(Refusal::NotFound(format!("\"{name}\" has no file \"{file}\"")).into());
     };
     let packages = call.registry.packages();
     let permit = packages
@@ -239,7 +238,7 @@ pub(crate) async fn tarball(call: &Call<'_>, name: &PackageName, file: &str) -> 
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let artifact = ArtifactResponse {
         size: release.data.size,
-        etag: HeaderValue::try_from(etag).map_err(|error| Error::Internal(Box::new(error)))?,
+        etag: HeaderValue::try_from(etag).map_err(Refusal::internal)?,
         content_type: HeaderValue::from_static("application/octet-stream"),
         modified: Some(SystemTime::from(release.published)),
         headers,
@@ -256,7 +255,7 @@ pub(crate) async fn tarball(call: &Call<'_>, name: &PackageName, file: &str) -> 
 
 /// `GET /-/npm/v1/attestations/<package>@<version>`.
 pub(crate) async fn attestations(call: &Call<'_>, spec: &str) -> Result<Response, Error> {
-    let not_found = || Error::NotFound("no attestations found".to_owned());
+    let not_found = || Refusal::NotFound("no attestations found".to_owned());
     let (name, version) = spec.rsplit_once('@').ok_or_else(not_found)?;
     let name: PackageName = name.parse().map_err(|_| not_found())?;
     let version: Version = version.parse().map_err(|_| not_found())?;
@@ -277,7 +276,7 @@ pub(crate) async fn attestations(call: &Call<'_>, spec: &str) -> Result<Response
     let store = call.registry.packages().store();
     let body = store.read_artifact(std::slice::from_ref(&attestation.data), None).await?;
     // A few megabytes at most: it was limited on its way in.
-    let bundle: Bytes = body.collect().await.map_err(|error| Error::Internal(Box::new(error)))?.to_bytes();
+    let bundle: Bytes = body.collect().await.map_err(Refusal::internal)?.to_bytes();
     let mut out = Vec::with_capacity(bundle.len() + 256);
     let mut object = ObjectWriter::new(&mut out);
     let list = object.key("attestations");

@@ -11,7 +11,7 @@ use futures_util::{Stream, StreamExt, future};
 use http::header;
 use registry_core::{
     Body, BodyError,
-    http::{ReadBodyError, drain_body},
+    http::{ReadBodyError, Refusal, drain_body},
     storage::{ArtifactSpec, PendingArtifact, WantedDigests},
 };
 use tokio::sync::mpsc;
@@ -143,7 +143,7 @@ impl Attachments {
                 (Some(AttachmentKind::Bundle), Some(bundle)) => {
                     if bundle.text.len() + text.len() > MAX_BUNDLE {
                         let limit = MAX_BUNDLE as u64;
-                        return Err(Error::TooLarge { what: "attestation bundle", limit });
+                        return Err(Refusal::TooLarge { what: "attestation bundle", limit }.into());
                     }
                     bundle.text.extend_from_slice(text);
                 }
@@ -272,7 +272,7 @@ impl Intake {
         };
         let (read, written) = future::join(reading, writing).await;
         read?;
-        Ok(written?)
+        Ok(written.map_err(|error| Refusal::of_upload("tarball", error))?)
     }
 
     /// Reads one piece of the body; what it held of the tarball is appended to `out`. True at the body's end.
@@ -322,7 +322,7 @@ impl Intake {
         self.length += decoded.len() as u64;
         let limit = call.registry.config().max_tarball_bytes;
         if self.length > limit {
-            return Err(Error::TooLarge { what: "tarball", limit });
+            return Err(Refusal::TooLarge { what: "tarball", limit }.into());
         }
         let decoded = match self.inspector.take() {
             None => decoded,
@@ -336,8 +336,7 @@ impl Intake {
                     let result = inspector.feed(&decoded);
                     (inspector, decoded, result)
                 });
-                let (inspector, decoded, result) =
-                    looked.await.map_err(|error| Error::Internal(Box::new(error)))?;
+                let (inspector, decoded, result) = looked.await.map_err(Refusal::internal)?;
                 result?;
                 self.inspector = Some(inspector);
                 decoded

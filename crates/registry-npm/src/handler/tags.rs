@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use indexmap::IndexMap;
-use registry_core::{Actor, Response, auth::Action, hooks::Operation};
+use registry_core::{Actor, Response, auth::Action, hooks::Operation, http::Refusal};
 
 use super::{
     call::{Call, done},
@@ -42,7 +42,7 @@ pub(crate) async fn set(call: &mut Call<'_>, name: &PackageName, tag: &str) -> R
 /// `DELETE …/dist-tags/<tag>`.
 pub(crate) async fn remove(call: &Call<'_>, name: &PackageName, tag: &str) -> Result<Response, Error> {
     let actor = call.allow(name, Action::Write).await?;
-    let not_found = || Error::NotFound(format!("\"{name}\" has no such dist-tag"));
+    let not_found = || Refusal::NotFound(format!("\"{name}\" has no such dist-tag"));
     let tag: Tag = tag.parse().map_err(|_| not_found())?;
     commit(call, &actor, name, Some(tag.clone()), TagChange::Remove(tag)).await
 }

@@ -7,6 +7,7 @@ use http::{HeaderValue, StatusCode, header};
 use registry_core::{
     Actor, Body, PackageRegistry as _, Response,
     auth::{AuthError, MintToken, Scope, ScopeSet, TokenFilter, TokenRecord},
+    http::Refusal,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -146,7 +147,7 @@ async fn read_wishes(
         Some(_) => return Err(Error::bad("a permission is read-only, read-write or no-access")),
     }
     if actor.read_only && !mint.read_only {
-        return Err(Error::Forbidden("a read-only token can make only read-only tokens".to_owned()));
+        return Err(Refusal::Forbidden("a read-only token can make only read-only tokens".to_owned()).into());
     }
     if restricted && wanted.packages_all != Some(true) {
         mint.scopes = Some(package_scopes(call, user, wanted, mint.read_only).await?);
@@ -169,7 +170,7 @@ async fn package_scopes(
     read_only: bool,
 ) -> Result<ScopeSet, Error> {
     let own = call.registry.services().auth.user(user).await?.map(|user| user.scopes).unwrap_or_default();
-    let own = ScopeSet::parse(own).map_err(|error| Error::Internal(Box::new(error)))?;
+    let own = ScopeSet::parse(own).map_err(Refusal::internal)?;
     let instance = call.registry.instance();
     let mut names = Vec::new();
     for package in wanted.packages.iter().flatten() {
@@ -228,7 +229,7 @@ async fn revoke_own(call: &Call<'_>, token: &str) -> Result<(), Error> {
     let id = by_secret.as_deref().unwrap_or(token);
     let owned = own_tokens(call, &user).await?.iter().any(|record| record.id == id);
     if !owned {
-        return Err(Error::NotFound("no such token".to_owned()));
+        return Err(Refusal::NotFound("no such token".to_owned()).into());
     }
     // Giving itself up is all that a read-only token may do.
     if actor.read_only && actor.token_id.as_deref() != Some(id) {

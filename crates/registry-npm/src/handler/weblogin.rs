@@ -1,13 +1,13 @@
 //! Logging in with a browser: the client starts, its user grants by name and password, the client collects a token.
 
-use std::{convert::Infallible, sync::LazyLock};
+use std::sync::LazyLock;
 
 use base64::Engine as _;
 use http::{HeaderValue, StatusCode, header};
 use registry_core::{
     Body, Response,
     auth::AuthError,
-    http::{escape_html, protect_page},
+    http::{Refusal, escape_html, protect_page},
     storage::{Created, UnknownFields},
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -40,11 +40,11 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 });
 
 fn off() -> Error {
-    Error::NotFound("this registry offers no login with a browser".to_owned())
+    Refusal::NotFound("this registry offers no login with a browser".to_owned()).into()
 }
 
 fn over() -> Error {
-    Error::NotFound("this login is over: start again".to_owned())
+    Refusal::NotFound("this login is over: start again".to_owned()).into()
 }
 
 /// `POST /-/v1/login`. Nothing is stored: the secret carries its own time.
@@ -80,7 +80,7 @@ pub(crate) async fn poll(call: &Call<'_>, secret: &str) -> Result<Response, Erro
     }
     let (user, _) = packages
         .store()
-        .update::<Login, Option<String>, Infallible, _>(&key, move |draft| {
+        .update::<Login, Option<String>, Error, _>(&key, move |draft| {
             if draft.get().is_none_or(|login| login.collected.is_some()) {
                 return Ok(None);
             }
@@ -89,11 +89,7 @@ pub(crate) async fn poll(call: &Call<'_>, secret: &str) -> Result<Response, Erro
                 login.user.clone()
             }))
         })
-        .await
-        .map_err(|error| match error {
-            registry_core::storage::UpdateError::Refused(never) => match never {},
-            registry_core::storage::UpdateError::Storage(error) => Error::from(error),
-        })?;
+        .await?;
     let user = user.ok_or_else(over)?;
     let token = mint(call, &user, "npm login (web)").await?;
     Ok(json_response(StatusCode::OK, &json!({"token": token.secret.expose_secret()})))
@@ -134,13 +130,13 @@ pub(crate) async fn grant(call: &mut Call<'_>, id: &str) -> Result<Response, Err
     let password = SecretString::from(password);
     if let Err(error) = log_in_or_sign_up(call, &user, &password, email).await {
         return match error {
-            Error::Login | Error::Forbidden(_) => {
+            Error::Login | Error::Common(Refusal::Forbidden(_)) => {
                 Ok(form(call, StatusCode::UNAUTHORIZED, Some("The name or the password is wrong."), &user))
             }
-            Error::Auth(AuthError::Rejected(reason)) => {
+            Error::Common(Refusal::Auth(AuthError::Rejected(reason))) => {
                 Ok(form(call, StatusCode::BAD_REQUEST, Some(&reason), &user))
             }
-            Error::Auth(AuthError::TooManyAttempts(wait)) => {
+            Error::Common(Refusal::Auth(AuthError::TooManyAttempts(wait))) => {
                 let text = "Too many attempts. Wait a while and try again.";
                 let mut response = form(call, StatusCode::TOO_MANY_REQUESTS, Some(text), &user);
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));

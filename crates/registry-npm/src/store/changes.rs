@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::Duration;
 use indexmap::IndexMap;
-use registry_core::{administration::AdministrationError, storage::Draft};
+use registry_core::{administration::AdministrationError, http::Refusal, storage::Draft};
 
 use super::packument::{Change, Packument, Person, Release};
 use crate::{
@@ -23,7 +23,7 @@ const MAX_DEPRECATION: usize = 4096;
 /// would take everybody's memory.
 fn check_size(weight: usize, limit: u64) -> Result<(), Error> {
     if weight as u64 > limit {
-        return Err(Error::TooLarge { what: "package's document, with all its versions,", limit });
+        return Err(Refusal::TooLarge { what: "package's document, with all its versions,", limit }.into());
     }
     Ok(())
 }
@@ -87,11 +87,12 @@ pub(crate) fn publish(draft: &mut Draft<Packument>, publish: &Publish) -> Result
     if let Some(at) = current.and_then(|document| document.unpublished)
         && publish.change.now < at + publish.republish_block
     {
-        return Err(Error::Forbidden(format!(
+        return Err(Refusal::Forbidden(format!(
             "\"{}\" was unpublished at {}: nothing can be published under this name for a while",
             publish.name,
             crate::wire::packument::iso(at)
-        )));
+        ))
+        .into());
     }
 
     let document = draft.edit_or_insert_with(|| {
@@ -221,7 +222,7 @@ pub(crate) fn edit(draft: &mut Draft<Packument>, name: &PackageName, edit: &Edit
 
     let removals = removals(current, edit);
     if !removals.is_empty() && !edit.may_delete {
-        return Err(Error::Forbidden(format!("you do not have permission to unpublish \"{name}\"")));
+        return Err(Refusal::Forbidden(format!("you do not have permission to unpublish \"{name}\"")).into());
     }
     if let Some(tags) = &edit.tags {
         let mut wanted = if edit.rev.is_some() { BTreeMap::default() } else { next.tags.clone() };
@@ -266,7 +267,7 @@ pub(crate) fn edit(draft: &mut Draft<Packument>, name: &PackageName, edit: &Edit
         written = true;
     }
     if written && !edit.may_write {
-        return Err(Error::Forbidden(format!("you do not have permission to change \"{name}\"")));
+        return Err(Refusal::Forbidden(format!("you do not have permission to change \"{name}\"")).into());
     }
     let starred = star(&mut next, edit);
     if removals.is_empty() {
@@ -307,7 +308,7 @@ pub(crate) fn remove(
     let goes: Vec<Version> = match version {
         Some(version) if current.releases.contains_key(version) => vec![version.clone()],
         Some(version) => {
-            return Err(Error::NotFound(format!("version {version} of \"{name}\" not found")));
+            return Err(Refusal::NotFound(format!("version {version} of \"{name}\" not found")).into());
         }
         None => current.releases.keys().cloned().collect(),
     };
@@ -379,14 +380,14 @@ pub(crate) fn change_tags(
         }
         TagChange::Remove(tag) => {
             if tags.remove(tag).is_none() {
-                return Err(Error::NotFound(format!("\"{name}\" has no dist-tag \"{tag}\"")));
+                return Err(Refusal::NotFound(format!("\"{name}\" has no dist-tag \"{tag}\"")).into());
             }
         }
         TagChange::Merge(map) | TagChange::Replace(map) => {
             if let Some((_, version)) =
                 map.iter().find(|(_, version)| !current.releases.contains_key(*version))
             {
-                return Err(Error::NotFound(format!("version {version} of \"{name}\" not found")));
+                return Err(Refusal::NotFound(format!("version {version} of \"{name}\" not found")).into());
             }
             if matches!(wanted, TagChange::Replace(_)) {
                 tags.retain(|tag, _| tag.is_latest());
@@ -434,7 +435,7 @@ pub(crate) fn change_owner(
         OwnerChange::Remove(user) => {
             owners.retain(|owner| owner.name != *user);
             if owners.len() == current.owners.len() {
-                return Err(Error::NotFound(format!("\"{user}\" is no owner of \"{name}\"")));
+                return Err(Refusal::NotFound(format!("\"{user}\" is no owner of \"{name}\"")).into());
             }
             if owners.is_empty() {
                 return Err(Error::bad("a package keeps at least one owner"));

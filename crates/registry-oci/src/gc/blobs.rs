@@ -4,9 +4,8 @@ use std::{collections::HashSet, sync::atomic::Ordering};
 
 use registry_core::storage::{Draft, Key, StorageError, Versioned};
 
-use super::{Collector, Step, next_life, storage_error};
+use super::{Collector, Step, next_life};
 use crate::{
-    error::Error,
     names::{Algorithm, Digest},
     store::{BlobDescriptor, BlobLink, bury_link, digest_of},
 };
@@ -91,10 +90,9 @@ impl Collector<'_> {
             if let (Some(life), Some(known)) = (life, life.and_then(|_| draft.edit())) {
                 known.life = life;
             }
-            Ok::<_, Error>(life.is_some())
+            Ok::<_, StorageError>(life.is_some())
         };
-        let moved = self.store.store().update(key, change).await;
-        if moved.map_err(|error| storage_error(error.into()))?.0 {
+        if self.store.store().update(key, change).await?.0 {
             self.moved.store(true, Ordering::Relaxed);
         }
         Ok(())
@@ -117,10 +115,9 @@ impl Collector<'_> {
                 if unchanged && let Some(known) = draft.edit() {
                     known.parts.clear();
                 }
-                Ok::<_, Error>(unchanged)
+                Ok::<_, StorageError>(unchanged)
             };
-            let forgotten = self.store.store().update(key, forget).await;
-            if !forgotten.map_err(|error| storage_error(error.into()))?.0 {
+            if !self.store.store().update(key, forget).await?.0 {
                 return Ok(());
             }
         }
@@ -157,9 +154,9 @@ impl Collector<'_> {
                         if draft.get().is_some_and(|link| link.life == judged) {
                             bury_link(draft, now);
                         }
-                        Ok::<_, Error>(())
+                        Ok::<_, StorageError>(())
                     };
-                    store.update(&key, change).await.map_err(|error| storage_error(error.into()))?;
+                    store.update(&key, change).await?;
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::{
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use registry_core::{
     hooks::Operation,
-    storage::{Document, Draft, Key, StorageError, UpdateError, Versioned},
+    storage::{Document, Draft, Key, StorageError, Versioned},
 };
 
 use super::{Collector, READS_AT_ONCE, Step, next_life, storage_error};
@@ -202,7 +202,7 @@ impl Collector<'_> {
         } else {
             store.update(key, change).await.map(|(moved, _)| moved)
         };
-        changed.map_err(|error: UpdateError<Error>| storage_error(error.into()))
+        changed.map_err(storage_error)
     }
 
     /// A dead manifest's data goes a grace later.
@@ -223,10 +223,9 @@ impl Collector<'_> {
                 if unchanged && let Some(record) = draft.edit() {
                     record.data = None;
                 }
-                Ok::<_, Error>(unchanged)
+                Ok::<_, StorageError>(unchanged)
             };
-            let forgotten = self.store.store().update(key, forget).await;
-            if !forgotten.map_err(|error| storage_error(error.into()))?.0 {
+            if !self.store.store().update(key, forget).await?.0 {
                 return Ok(());
             }
         }

@@ -4,11 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use registry_core::storage::{Draft, Key, ListEntry, StorageError, Versioned};
 
-use super::{Collector, storage_error};
-use crate::{
-    error::Error,
-    store::{BlobDescriptor, SessionState, UploadSession},
-};
+use super::Collector;
+use crate::store::{BlobDescriptor, SessionState, UploadSession};
 
 impl Collector<'_> {
     /// Walks the sessions, one day at a time.
@@ -92,10 +89,9 @@ impl Collector<'_> {
                     session.tail = None;
                     session.hash = None;
                 }
-                Ok::<_, Error>(unchanged)
+                Ok::<_, StorageError>(unchanged)
             };
-            let changed = self.store.store().update(key, change).await;
-            if !changed.map_err(|error| storage_error(error.into()))?.0 {
+            if !self.store.store().update(key, change).await?.0 {
                 return Ok(false);
             }
         }

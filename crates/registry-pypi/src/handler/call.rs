@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, header, request::Parts};
 use registry_core::{
     Actor, Body, PackageRegistry as _, Protocol,
     auth::{Action, AuthError},
-    http::{drain_body, read_body},
+    http::{Refusal, drain_body, read_body},
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
@@ -79,7 +79,8 @@ impl<'r> Call<'r> {
         };
         match self.allows(actor, name, action).await {
             Err(AuthError::Forbidden(_)) => {
-                Err(Error::Forbidden(format!("you do not have permission to {what} the project {name}")))
+                Err(Refusal::Forbidden(format!("you do not have permission to {what} the project {name}"))
+                    .into())
             }
             other => Ok(other?),
         }
@@ -96,7 +97,7 @@ impl<'r> Call<'r> {
         Err(if actor.is_anonymous() {
             AuthError::Missing.into()
         } else {
-            Error::Forbidden("you do not have permission to do this in this registry".to_owned())
+            Refusal::Forbidden("you do not have permission to do this in this registry".to_owned()).into()
         })
     }
 

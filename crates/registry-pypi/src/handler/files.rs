@@ -7,7 +7,7 @@ use registry_core::{
     Actor, Response,
     auth::Action,
     hooks::Operation,
-    http::{ArtifactResponse, negotiate, respond_artifact},
+    http::{ArtifactResponse, Refusal, negotiate, respond_artifact},
     storage::DataRef,
 };
 
@@ -65,7 +65,7 @@ pub(crate) async fn get(call: &Call<'_>, name: &ProjectName, text: &str) -> Resu
         Some((version, file, file.signature.as_ref()?, "application/pgp-signature"))
     };
     let (version, file, data, content_type) =
-        found().ok_or_else(|| Error::NotFound(format!("there is no such file of the project {name}")))?;
+        found().ok_or_else(|| Refusal::NotFound(format!("there is no such file of the project {name}")))?;
     let found = Served { version, file, data, content_type, vary: "Authorization" };
     send(call, &actor, &project, text, found).await
 }
@@ -81,7 +81,7 @@ pub(crate) async fn provenance(
     let wanted: Option<Version> = version
         .map(str::parse)
         .transpose()
-        .map_err(|_| Error::NotFound("there is no such release".to_owned()))?;
+        .map_err(|_| Refusal::NotFound("there is no such release".to_owned()))?;
     let at = negotiate(&call.parts.headers, &PROVENANCE_TYPES);
     let content_type = at
         .and_then(|at| PROVENANCE_TYPES.get(at).copied())
@@ -98,11 +98,11 @@ pub(crate) async fn provenance(
     };
     let found = project.file(text).filter(|(version, _)| wanted.as_ref().is_none_or(|w| w == *version));
     let (version, file) =
-        found.ok_or_else(|| Error::NotFound(format!("there is no such file of the project {name}")))?;
+        found.ok_or_else(|| Refusal::NotFound(format!("there is no such file of the project {name}")))?;
     let data = file
         .provenance
         .as_ref()
-        .ok_or_else(|| Error::NotFound(format!("no attestations came with the file {text}")))?;
+        .ok_or_else(|| Refusal::NotFound(format!("no attestations came with the file {text}")))?;
     let found = Served { version, file, data, content_type, vary: "Accept, Authorization" };
     send(call, &actor, &project, &format!("{text}.provenance"), found).await
 }
@@ -118,7 +118,10 @@ async fn send(
     let Served { version, file, data, content_type, vary } = found;
     let name = &project.name;
     if project.status == Status::Quarantined {
-        return Err(Error::Forbidden(format!("the project {name} is quarantined: its files are not served")));
+        return Err(Refusal::Forbidden(format!(
+            "the project {name} is quarantined: its files are not served"
+        ))
+        .into());
     }
     let projects = call.registry.projects();
     let store = projects.store();
@@ -138,7 +141,7 @@ async fn send(
     let headers = file_headers(actor, vary);
     let artifact = ArtifactResponse {
         size: data.size,
-        etag: HeaderValue::try_from(etag).map_err(|error| Error::Internal(Box::new(error)))?,
+        etag: HeaderValue::try_from(etag).map_err(Refusal::internal)?,
         content_type: HeaderValue::from_static(content_type),
         modified: Some(SystemTime::from(file.uploaded)),
         headers,

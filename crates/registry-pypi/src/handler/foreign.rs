@@ -6,7 +6,7 @@ use http::{HeaderValue, Method};
 use http_body_util::{BodyExt as _, Limited};
 use registry_core::{
     Actor, Response,
-    http::Representation,
+    http::{Refusal, Representation},
     storage::Versioned,
     upstream::{ArtifactHead, UpstreamArtifact},
 };
@@ -48,7 +48,7 @@ pub(crate) async fn page(
         && let Some(denial) = hidden.last.as_ref().filter(|_| hidden.files.len() == page.files.len())
     {
         // Nothing is left to show: the reason says which rule hides it, and until when.
-        return Err(Error::Forbidden(format!("no file of {name} is shown: {denial}")));
+        return Err(Refusal::Forbidden(format!("no file of {name} is shown: {denial}")).into());
     }
     let privacy = if actor.is_anonymous() { "public" } else { "private" };
     let index = call.urls().index;
@@ -82,13 +82,8 @@ pub(crate) async fn page(
         };
         if large {
             // At most a few at once, and whoever waited finds what the one before made.
-            let _turn = call
-                .registry
-                .renderers()
-                .acquire()
-                .await
-                .map_err(|error| Error::Internal(Box::new(error)))?;
-            tokio::task::spawn_blocking(make).await.map_err(|error| Error::Internal(Box::new(error)))?
+            let _turn = call.registry.renderers().acquire().await.map_err(Refusal::internal)?;
+            tokio::task::spawn_blocking(make).await.map_err(Refusal::internal)?
         } else {
             make()
         }
@@ -138,7 +133,7 @@ pub(crate) async fn provenance(
 }
 
 fn no_file(project: &ProjectName) -> Error {
-    Error::NotFound(format!("there is no such file of the project {project}"))
+    Refusal::NotFound(format!("there is no such file of the project {project}")).into()
 }
 
 async fn send(
@@ -160,7 +155,7 @@ pub(crate) async fn json(
     project: Foreign,
     wanted: Option<&Version>,
 ) -> Result<Response, Error> {
-    let no_release = || Error::NotFound("the project has no such release".to_owned());
+    let no_release = || Refusal::NotFound("the project has no such release".to_owned());
     let shown = || project.page.files.iter().filter(|file| !project.hidden.files.contains(&file.name));
     let version = match wanted {
         Some(wanted) => shown().filter_map(|file| file.version.as_ref()).find(|version| *version == wanted),
@@ -174,7 +169,7 @@ pub(crate) async fn json(
             // It is refused with the rule's reason.
             project.file(call.registry, &file).await?;
         }
-        return Err(no_release());
+        return Err(no_release().into());
     };
     told(call, actor, &project.name).await?;
     let of_version: Vec<&ForeignFile> =

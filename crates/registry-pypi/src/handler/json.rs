@@ -4,7 +4,11 @@ use std::{sync::Arc, time::SystemTime};
 
 use http::HeaderValue;
 use http_body_util::BodyExt as _;
-use registry_core::{Response, auth::Action, http::Representation};
+use registry_core::{
+    Response,
+    auth::Action,
+    http::{Refusal, Representation},
+};
 
 use super::{
     call::{Call, page_headers},
@@ -21,7 +25,7 @@ use crate::{
 
 /// `GET /pypi/<project>/json` and `GET /pypi/<project>/<version>/json`.
 pub(crate) async fn get(call: &Call<'_>, text: &str, wanted: Option<&str>) -> Result<Response, Error> {
-    let no_release = || Error::NotFound("the project has no such release".to_owned());
+    let no_release = || Refusal::NotFound("the project has no such release".to_owned());
     let project = name(text)?;
     if project.as_str() != text {
         let version = wanted.map(|wanted| format!("/{}", registry_core::http::encode_path_segment(wanted)));
@@ -61,8 +65,8 @@ pub(crate) async fn get(call: &Call<'_>, text: &str, wanted: Option<&str>) -> Re
     }
     let body = store.read_artifact(std::slice::from_ref(&release.info), None).await?;
     // A mebibyte at most: it was limited on its way in.
-    let bytes = body.collect().await.map_err(|error| Error::Internal(Box::new(error)))?.to_bytes();
-    let metadata = Metadata::parse(&bytes).map_err(|error| Error::Internal(Box::new(error)))?;
+    let bytes = body.collect().await.map_err(Refusal::internal)?.to_bytes();
+    let metadata = Metadata::parse(&bytes).map_err(Refusal::internal)?;
     let representation: Arc<Representation> = store.derived(&key, &document.revision, &variant, || {
         let representation = Representation::new(
             HeaderValue::from_static("application/json"),

@@ -5,7 +5,7 @@ use registry_core::{
     Actor, Response,
     auth::{Action, AuthError},
     hooks::Operation,
-    http::respond_json,
+    http::{Refusal, respond_json},
     storage::Draft,
 };
 use serde::Deserialize;
@@ -58,7 +58,9 @@ pub(super) async fn remove(
     target: Target,
 ) -> Result<(), Error> {
     if !call.registry.config().delete {
-        return Err(Error::Forbidden("this registry does not delete: yank the release instead".to_owned()));
+        return Err(
+            Refusal::Forbidden("this registry does not delete: yank the release instead".to_owned()).into()
+        );
     }
     let now = call.registry.services().clock.now();
     let version = target.version.clone();

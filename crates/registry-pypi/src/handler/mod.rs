@@ -13,7 +13,7 @@ mod route;
 use http::{HeaderValue, Method, StatusCode, header};
 use registry_core::{
     PackageRegistry as _, Protocol, Request, Response,
-    http::{log_failure, respond_empty, without_body},
+    http::{Refusal, log_failure, respond_empty, without_body},
 };
 
 use self::{call::Call, route::Route};
@@ -27,7 +27,7 @@ use crate::{
 pub(crate) async fn handle(registry: &PypiRegistry, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Some((base, below)) = registry.instance().strip(parts.uri.path()) else {
-        return Error::NotFound("there is nothing at this path".to_owned()).render(&parts);
+        return Error::from(Refusal::NotFound("there is nothing at this path".to_owned())).render(&parts);
     };
     let (base, below) = (base.as_str().to_owned(), below.to_owned());
     let mut call = Call::new(registry, parts, body, base);
@@ -44,7 +44,7 @@ pub(crate) async fn handle(registry: &PypiRegistry, request: Request) -> Respons
 
 async fn dispatch(call: &mut Call<'_>, path: &str) -> Result<Response, Error> {
     let route = Route::parse(is_index(&call.base), path);
-    let route = route.ok_or_else(|| Error::NotFound("there is nothing at this path".to_owned()))?;
+    let route = route.ok_or_else(|| Refusal::NotFound("there is nothing at this path".to_owned()))?;
     let method = match call.parts.method.clone() {
         Method::HEAD => Method::GET,
         method => method,
@@ -72,7 +72,7 @@ async fn dispatch(call: &mut Call<'_>, path: &str) -> Result<Response, Error> {
             manage::unyank(call, &name(project)?, version, file.as_deref()).await
         }
         (&Method::PUT, Route::Status(project)) => manage::set_status(call, &name(project)?).await,
-        _ => Err(Error::MethodNotAllowed(route.allow())),
+        _ => Err(Refusal::MethodNotAllowed(route.allow()).into()),
     }
 }
 

@@ -7,7 +7,7 @@ use registry_core::{
     Actor, PackageRegistry as _, Response,
     auth::Action,
     hooks::Operation,
-    http::{Query, Representation},
+    http::{Query, Refusal, Representation},
     storage::Versioned,
 };
 
@@ -122,9 +122,8 @@ async fn rendered(
         return Ok(make());
     }
     // At most a few at once, and whoever waited finds what the one before made.
-    let _turn =
-        call.registry.renderers().acquire().await.map_err(|error| Error::Internal(Box::new(error)))?;
-    tokio::task::spawn_blocking(make).await.map_err(|error| Error::Internal(Box::new(error)))
+    let _turn = call.registry.renderers().acquire().await.map_err(Refusal::internal)?;
+    Ok(tokio::task::spawn_blocking(make).await.map_err(Refusal::internal)?)
 }
 
 /// Asks and tells the hooks of a read.

@@ -8,7 +8,7 @@ use registry_core::{
     auth::Action,
     hooks::Operation,
     http::{
-        Query, drain_body,
+        Query, Refusal, drain_body,
         form::{Form, FormLimits, Part},
         respond_text, respond_with,
     },
@@ -161,10 +161,10 @@ async fn take_file(
     let name: FileName = text.parse()?;
     call.permit(actor, name.project(), Action::Write).await?;
     if upstream::is_taken(call.registry, actor, name.project()).await? {
-        return Err(Error::Forbidden(format!(
+        return Err(Refusal::Forbidden(format!(
             "{} is a project of the index that this registry stands before: to upload under its name, have it reserved here",
             name.project()
-        )));
+        )).into());
     }
     let config = call.registry.config();
     if name.version().is_local() && !config.local_versions {
@@ -199,10 +199,10 @@ async fn take_file(
             let written = write_inspected(store, &key, body, spec, sdist_inspector(&name, limits)).await;
             let (data, inspector) = match written {
                 Ok(written) => written,
-                Err(UpdateError::Refused(error)) => return Err(error.into()),
+                Err(UpdateError::Refused(error)) => return Err(Error::Tar(error)),
                 Err(UpdateError::Storage(error)) => return Err(fault(form, error)),
             };
-            let metadata = sdist_metadata(inspector, data.size())?;
+            let metadata = sdist_metadata(inspector, data.size()).map_err(Error::Tar)?;
             (data, metadata)
         }
         FileKind::Wheel => {
@@ -211,7 +211,8 @@ async fn take_file(
             let look = move |reader: &mut registry_core::storage::ArtifactReader| {
                 inspect_wheel(reader, size, &of, limits)
             };
-            let metadata = store.inspect(std::slice::from_ref(data.data()), look).await??;
+            let metadata = store.inspect(std::slice::from_ref(data.data()), look).await?;
+            let metadata = metadata.map_err(Error::Zip)?;
             (data, metadata)
         }
     };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use registry_core::{
     administration::AdministrationError,
+    http::Refusal,
     storage::{Draft, UnknownFields},
 };
 
@@ -59,11 +60,12 @@ pub(crate) fn check_new(
     let Some(project) = project else { return Ok(true) };
     match project.status {
         Status::Archived | Status::Quarantined => {
-            return Err(Error::Forbidden(format!(
+            return Err(Refusal::Forbidden(format!(
                 "the project {} is {}: it takes no files",
                 project.name,
                 project.status.as_str()
-            )));
+            ))
+            .into());
         }
         Status::Active | Status::Deprecated => {}
     }
@@ -237,10 +239,10 @@ fn find(project: Option<&Project>, target: &Target) -> Result<(), Error> {
     let Some(version) = &target.version else { return Ok(()) };
     let release = project.releases.get(version);
     let release = release
-        .ok_or_else(|| Error::NotFound(format!("there is no release {version} of {}", project.name)))?;
+        .ok_or_else(|| Refusal::NotFound(format!("there is no release {version} of {}", project.name)))?;
     match &target.file {
         Some(name) if !release.files.iter().any(|file| file.name == *name) => {
-            Err(Error::NotFound("there is no such file in the release".to_owned()))
+            Err(Refusal::NotFound("there is no such file in the release".to_owned()).into())
         }
         _ => Ok(()),
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use registry_core::http::Refusal;
+
 use crate::{
     error::Error,
     names::{FileKind, FileName, ProjectName},
@@ -96,9 +98,10 @@ impl Fields {
         match self.get(":action").or(query) {
             Some("file_upload") => Ok(Action::Upload),
             Some("remove_pkg") => Ok(Action::Remove),
-            Some(old @ ("submit" | "submit_pkg_info" | "verify" | "doc_upload")) => Err(Error::Gone(
+            Some(old @ ("submit" | "submit_pkg_info" | "verify" | "doc_upload")) => Err(Refusal::Gone(
                 format!("the action {old} is not offered any more: upload files with file_upload"),
-            )),
+            )
+            .into()),
             Some(_) => Err(Error::bad("the form's :action is not known: it must be file_upload")),
             None => Err(Error::bad("the form has no :action: it must be file_upload")),
         }

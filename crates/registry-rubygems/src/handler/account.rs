@@ -4,7 +4,7 @@ use http::{HeaderValue, StatusCode, header};
 use registry_core::{
     Actor, PackageRegistry as _, Protocol, Response,
     auth::{AuthError, MintToken, Scope, ScopeSet},
-    http::{respond_json, respond_text, respond_with},
+    http::{Refusal, respond_json, respond_text, respond_with},
 };
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -96,9 +96,11 @@ fn scopes(call: &Call<'_>, actor: &Actor, parameters: &Parameters) -> Result<Sco
         }
     }
     if texts.is_empty() {
-        return Err(Error::Forbidden("You have none of the rights that the key is to have.".to_owned()));
+        return Err(
+            Refusal::Forbidden("You have none of the rights that the key is to have.".to_owned()).into()
+        );
     }
-    ScopeSet::parse(&texts).map_err(Error::internal)
+    Ok(ScopeSet::parse(&texts).map_err(Refusal::internal)?)
 }
 
 /// The name in a scope: everything between its second and its last colon.
@@ -110,9 +112,10 @@ fn name_of(scope: &Scope) -> Option<&str> {
 
 /// `GET /api/v1/api_key`: keys are shown once.
 pub(crate) fn no_key() -> Error {
-    Error::Gone(
+    Refusal::Gone(
         "Keys are only shown when they are made: sign in with a newer version of RubyGems.".to_owned(),
     )
+    .into()
 }
 
 /// `GET /api/v1/profile/me`.

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, header, request::Parts};
 use registry_core::{
     Actor, Body, PackageRegistry as _, Protocol,
     auth::{Action, AuthError},
-    http::{Query, drain_body, read_body},
+    http::{Query, Refusal, drain_body, read_body},
     storage::Versioned,
 };
 use tokio::sync::Mutex;
@@ -66,7 +66,7 @@ impl<'r> Call<'r> {
             }
         }
         Err(match refused {
-            AuthError::Forbidden(_) => Error::Forbidden(refusal.to_owned()),
+            AuthError::Forbidden(_) => Refusal::Forbidden(refusal.to_owned()).into(),
             other => other.into(),
         })
     }
@@ -101,7 +101,10 @@ impl<'r> Call<'r> {
         Err(if actor.is_anonymous() {
             AuthError::Missing.into()
         } else {
-            Error::Forbidden("This API key cannot perform the specified action in this registry.".to_owned())
+            Refusal::Forbidden(
+                "This API key cannot perform the specified action in this registry.".to_owned(),
+            )
+            .into()
         })
     }
 

@@ -12,7 +12,7 @@ use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use registry_core::{
     Actor, Body, Response,
-    http::{ArtifactResponse, accepts_gzip, respond_artifact},
+    http::{ArtifactResponse, Refusal, accepts_gzip, respond_artifact},
 };
 
 use super::{
@@ -91,7 +91,7 @@ impl CompactFile {
 fn headers(actor: &Actor, digests: &ContentDigests) -> Result<HeaderMap, Error> {
     let mut headers = fresh_headers(actor);
     let sha256 = STANDARD.encode(digests.sha256);
-    let value = |text: String| HeaderValue::try_from(text).map_err(Error::internal);
+    let value = |text: String| HeaderValue::try_from(text).map_err(Refusal::internal);
     headers.insert(HeaderName::from_static("repr-digest"), value(format!("sha-256=:{sha256}:"))?);
     headers.insert(HeaderName::from_static("digest"), value(format!("sha-256={sha256}"))?);
     Ok(headers)
@@ -102,7 +102,7 @@ fn artifact(size: u64, digests: &ContentDigests, headers: HeaderMap) -> Result<A
     let etag = format!("\"{}\"", hex::encode(digests.md5));
     Ok(ArtifactResponse {
         size,
-        etag: HeaderValue::try_from(etag).map_err(Error::internal)?,
+        etag: HeaderValue::try_from(etag).map_err(Refusal::internal)?,
         content_type: HeaderValue::from_static("text/plain; charset=utf-8"),
         modified: None,
         headers,

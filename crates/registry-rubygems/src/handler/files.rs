@@ -7,7 +7,7 @@ use registry_core::{
     Actor, Response,
     auth::{Action, AuthError},
     hooks::Operation,
-    http::{ArtifactResponse, Representation, respond_artifact},
+    http::{ArtifactResponse, Refusal, Representation, respond_artifact},
     storage::Versioned,
 };
 
@@ -89,7 +89,7 @@ pub(crate) async fn gem(call: &Call<'_>, full: &str) -> Result<Response, Error> 
         .await?;
     let artifact = ArtifactResponse {
         size: data.size,
-        etag: HeaderValue::try_from(format!("\"{}\"", release.sha256)).map_err(Error::internal)?,
+        etag: HeaderValue::try_from(format!("\"{}\"", release.sha256)).map_err(Refusal::internal)?,
         content_type: HeaderValue::from_static("application/octet-stream"),
         modified: Some(SystemTime::from(release.created)),
         headers: immutable_headers(&actor),

@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode};
 use registry_core::{
     Actor, Response,
     auth::Action,
-    http::{Query, Representation, respond_json, respond_text, respond_with},
+    http::{Query, Refusal, Representation, respond_json, respond_text, respond_with},
     storage::Versioned,
 };
 use serde_json::{Value, json};
@@ -49,13 +49,13 @@ fn respond(
 }
 
 fn not_found() -> Error {
-    Error::NotFound("This rubygem could not be found.".to_owned())
+    Refusal::NotFound("This rubygem could not be found.".to_owned()).into()
 }
 
 /// The gem, if it has a version that is listed.
 async fn listed(call: &Call<'_>, text: &str) -> Result<(Actor, Arc<Versioned<Gem>>, Arc<Release>), Error> {
     let (actor, gem) = match call.read_gem(text).await {
-        Err(Error::NotFound(_)) => return Err(not_found()),
+        Err(Error::Common(Refusal::NotFound(_))) => return Err(not_found()),
         other => other?,
     };
     let latest = gem.latest().cloned().ok_or_else(not_found)?;
@@ -79,7 +79,7 @@ pub(crate) async fn versions(call: &Call<'_>, text: &str) -> Result<Response, Er
 pub(crate) async fn latest(call: &Call<'_>, text: &str) -> Result<Response, Error> {
     let latest = match listed(call, text).await {
         Ok((_, _, latest)) => latest.spec.version.to_string(),
-        Err(Error::NotFound(_)) => "unknown".to_owned(),
+        Err(Error::Common(Refusal::NotFound(_))) => "unknown".to_owned(),
         Err(error) => return Err(error),
     };
     Ok(respond_json(StatusCode::OK, &json!({"version": latest})))
@@ -88,7 +88,7 @@ pub(crate) async fn latest(call: &Call<'_>, text: &str) -> Result<Response, Erro
 /// `GET /api/v2/rubygems/<gem>/versions/<version>.json`.
 pub(crate) async fn version(call: &Call<'_>, text: &str, number: &str) -> Result<Response, Error> {
     let (actor, gem, _) = listed(call, text).await?;
-    let no_version = || Error::NotFound("This version could not be found.".to_owned());
+    let no_version = || Refusal::NotFound("This version could not be found.".to_owned());
     let number: Version = number.parse().map_err(|_| no_version())?;
     let query = Query::of(&call.parts).map_err(|error| Error::bad(error.to_string()))?;
     let release = if let Some(text) = query.get("platform") {
@@ -108,7 +108,7 @@ pub(crate) async fn version(call: &Call<'_>, text: &str, number: &str) -> Result
 /// `GET /api/v1/dependencies`.
 pub(crate) async fn dependencies(call: &Call<'_>, json: bool) -> Result<Response, Error> {
     if !call.registry.config().dependencies_api {
-        return Err(Error::NotFound("The dependency API is off: use the compact index.".to_owned()));
+        return Err(Refusal::NotFound("The dependency API is off: use the compact index.".to_owned()).into());
     }
     let actor = call.actor().await?;
     call.allows_some(&actor, Action::Read)?;

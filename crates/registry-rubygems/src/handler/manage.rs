@@ -1,7 +1,13 @@
 //! Yanking, and taking that back.
 
 use http::StatusCode;
-use registry_core::{Actor, Response, auth::Action, hooks::Operation, http::respond_text, storage::Draft};
+use registry_core::{
+    Actor, Response,
+    auth::Action,
+    hooks::Operation,
+    http::{Refusal, respond_text},
+    storage::Draft,
+};
 
 use super::call::Call;
 use crate::{
@@ -33,7 +39,7 @@ pub(crate) async fn yank(call: &mut Call<'_>) -> Result<Response, Error> {
     let target = target(call).await?;
     let config = call.registry.config();
     if !config.yank {
-        return Err(Error::Forbidden("This registry does not yank: push a new version.".to_owned()));
+        return Err(Refusal::Forbidden("This registry does not yank: push a new version.".to_owned()).into());
     }
     let keep = call.registry.keep_yanked();
     let now = call.registry.services().clock.now();
@@ -70,11 +76,12 @@ async fn target(call: &mut Call<'_>) -> Result<Target, Error> {
     let name: GemName = parameters.required("gem_name")?.parse().map_err(|_| Error::no_gem())?;
     call.check(&actor, &name, &[Action::Delete, Action::Write], REFUSAL).await?;
     let text = parameters.required("version")?;
-    let version = text.parse().map_err(|_| Error::NotFound("This version could not be found".to_owned()))?;
+    let version =
+        text.parse().map_err(|_| Refusal::NotFound("This version could not be found".to_owned()))?;
     let platform = match parameters.get("platform")? {
         None => Platform::ruby(),
         Some(text) => {
-            text.parse().map_err(|_| Error::NotFound("This version could not be found".to_owned()))?
+            text.parse().map_err(|_| Refusal::NotFound("This version could not be found".to_owned()))?
         }
     };
     if call.registry.gems().load(&name).await?.is_none() {

@@ -16,7 +16,7 @@ mod view;
 use http::{HeaderValue, Method, StatusCode, header};
 use registry_core::{
     PackageRegistry as _, Protocol, Request, Response,
-    http::{log_failure, respond_text, without_body},
+    http::{Refusal, log_failure, respond_text, without_body},
 };
 
 use self::{
@@ -29,7 +29,7 @@ use crate::{error::Error, registry::RubygemsRegistry};
 pub(crate) async fn handle(registry: &RubygemsRegistry, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Some((base, below)) = registry.instance().strip(parts.uri.path()) else {
-        return Error::NotFound("There is nothing at this path.".to_owned()).render();
+        return Error::from(Refusal::NotFound("There is nothing at this path.".to_owned())).render();
     };
     let (base, below) = (base.as_str().to_owned(), below.to_owned());
     let mut call = Call::new(registry, parts, body, base);
@@ -46,7 +46,7 @@ pub(crate) async fn handle(registry: &RubygemsRegistry, request: Request) -> Res
 
 async fn dispatch(call: &mut Call<'_>, path: &str) -> Result<Response, Error> {
     let route =
-        Route::parse(path).ok_or_else(|| Error::NotFound("There is nothing at this path.".to_owned()))?;
+        Route::parse(path).ok_or_else(|| Refusal::NotFound("There is nothing at this path.".to_owned()))?;
     let method = match call.parts.method.clone() {
         Method::HEAD => Method::GET,
         method => method,
@@ -81,7 +81,7 @@ async fn dispatch(call: &mut Call<'_>, path: &str) -> Result<Response, Error> {
         (&Method::GET, Route::VersionsOf(gem)) => json::versions(call, gem).await,
         (&Method::GET, Route::Search) => search::search(call).await,
         (&Method::GET, Route::Autocomplete) => search::autocomplete(call).await,
-        _ => Err(Error::MethodNotAllowed(route.allow())),
+        _ => Err(Refusal::MethodNotAllowed(route.allow()).into()),
     }
 }
 

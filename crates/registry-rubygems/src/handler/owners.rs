@@ -8,7 +8,7 @@ use registry_core::{
     Response,
     auth::Action,
     hooks::Operation,
-    http::{respond_json, respond_text, respond_with},
+    http::{Refusal, respond_json, respond_text, respond_with},
     storage::Draft,
 };
 use serde_json::{Value, json};
@@ -91,16 +91,13 @@ async fn change(call: &mut Call<'_>, text: &str, edit: Edit, must_exist: bool) -
     let owner = match user(call, &wanted).await? {
         Some(user) => user,
         None if !must_exist && gem.owners.contains(&wanted) => wanted,
-        None => return Err(Error::NotFound("Owner could not be found.".to_owned())),
+        None => return Err(Refusal::NotFound("Owner could not be found.".to_owned()).into()),
     };
     let key = gems.key(&name);
-    let permit = gems
-        .store()
-        .permit_with(|| gems.store().event(Operation::Put, &key, &actor).package(name.as_str()))
-        .await?;
+    let event = || gems.store().event(Operation::Put, &key, &actor).package(name.as_str());
     let (now, changed) = (call.registry.services().clock.now(), owner.clone());
-    let committed = gems.store().commit(&key, permit, move |draft| edit(draft, &changed, now)).await;
-    if let ((), Some(gem)) = committed.map_err(Error::from)? {
+    let change = move |draft: &mut _| edit(draft, &changed, now);
+    if let Some(gem) = gems.store().change(&key, event, change).await? {
         call.registry.tell_catalog(&gem);
     }
     Ok(owner)

@@ -12,7 +12,7 @@ use registry_core::{
     auth::Action,
     hooks::Operation,
     http::{
-        drain_body,
+        Refusal, drain_body,
         form::{Form, FormLimits},
         respond_text,
     },
@@ -155,12 +155,12 @@ async fn receive(call: &Call<'_>, actor: &Actor, body: Body) -> Result<Received,
     let written = write_inspected(gems.store(), &key, body, spec, archive::inspector(limits)).await;
     let (data, inspector) = match written {
         Ok(written) => written,
-        Err(UpdateError::Refused(error)) => return Err(error.into()),
+        Err(UpdateError::Refused(error)) => return Err(Error::Tar(error)),
         Err(UpdateError::Storage(error)) => return Err(error.into()),
     };
     let finish = move || archive::finish(inspector);
     let GemParts { metadata, is_signed } =
-        tokio::task::spawn_blocking(finish).await.map_err(Error::internal)??;
+        tokio::task::spawn_blocking(finish).await.map_err(Refusal::internal)??;
     let read = read_spec(call, metadata).await?;
     if read.is_signed && !is_signed {
         return Err(Error::Gem("it names certificates, and not all of its parts are signed".to_owned()));
@@ -184,14 +184,14 @@ async fn read_spec(call: &Call<'_>, yaml: String) -> Result<ReadSpec, Error> {
         return Ok(Spec::parse(&yaml, now)?);
     }
     let read = tokio::task::spawn_blocking(move || Spec::parse(&yaml, now));
-    Ok(read.await.map_err(Error::internal)??)
+    Ok(read.await.map_err(Refusal::internal)??)
 }
 
 /// Whether this version can be pushed by the actor, as far as that is known without the bytes.
 async fn may_push(call: &Call<'_>, actor: &Actor, spec: &Spec) -> Result<(), Error> {
     call.check(actor, &spec.name, &[Action::Write], REFUSAL).await?;
     if call.registry.config().reserves(spec.name.as_str()) {
-        return Err(Error::Forbidden("This gem name is reserved.".to_owned()));
+        return Err(Refusal::Forbidden("This gem name is reserved.".to_owned()).into());
     }
     let gems = call.registry.gems();
     let gem = gems.store().read::<crate::store::gem::Gem>(&gems.key(&spec.name)).await?;
@@ -203,9 +203,9 @@ async fn may_push(call: &Call<'_>, actor: &Actor, spec: &Spec) -> Result<(), Err
             && let Some(gem) = gems.load(&name).await?
             && gem.find(&version, &platform).is_some()
         {
-            return Err(Error::Conflict(format!(
+            return Err(Refusal::Conflict(format!(
                 "There was a problem saving your gem: the file name {full}.gem is that of another gem's version."
-            )));
+            )).into());
         }
     }
     Ok(())

@@ -8,7 +8,10 @@ use std::{
 
 use http::HeaderValue;
 use parking_lot::Mutex;
-use registry_core::{Actor, Response, http::Representation};
+use registry_core::{
+    Actor, Response,
+    http::{Refusal, Representation},
+};
 
 use super::{
     call::{Call, fresh_headers},
@@ -86,7 +89,7 @@ pub(crate) async fn get(call: &Call<'_>, kind: SpecsKind, gzip: bool) -> Result<
         }
         let (snapshot, actor) = (snapshot.clone(), actor.clone());
         let rendered = tokio::task::spawn_blocking(move || render(kind, gzip, &snapshot, &actor, &View::All));
-        Arc::new(rendered.await.map_err(Error::internal)?)
+        Arc::new(rendered.await.map_err(Refusal::internal)?)
     };
     let rendered = Rendered {
         epoch: snapshot.index.epoch.clone(),

@@ -255,9 +255,9 @@ impl Announcer {
         let wanted = revision.clone();
         let update = move |draft: &mut Draft<Log>| {
             if draft.revision() != Some(&wanted) {
-                return Err(Moved);
+                return Err(UpdateError::Refused(Moved));
             }
-            let log = draft.edit().ok_or(Moved)?;
+            let log = draft.edit().ok_or(UpdateError::Refused(Moved))?;
             change(log);
             Ok(())
         };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use registry_core::{
     administration::AdministrationError,
+    http::Refusal,
     storage::{Draft, UnknownFields},
 };
 
@@ -46,10 +47,10 @@ pub(crate) fn check_new(gem: Option<&Gem>, spec: &Spec, sha256: Option<&str>) ->
         release.spec.platform == spec.platform && release.spec.version.is_same_as(&spec.version)
     };
     if let Some(found) = gem.releases.iter().find(same) {
-        return Err(Error::Conflict(format!(
+        return Err(Refusal::Conflict(format!(
             "There was a problem saving your gem: version {} is the same as {}, which has been pushed already.",
             spec.version, found.spec.version
-        )));
+        )).into());
     }
     Ok(true)
 }
@@ -114,10 +115,11 @@ pub(crate) fn unyank(
         return Err(Error::Unprocessable(format!("The version {} is not yanked.", found.slug())));
     }
     if !found.can_come_back() {
-        return Err(Error::Gone(format!(
+        return Err(Refusal::Gone(format!(
             "The file of version {} is no longer kept: push a new version.",
             found.slug()
-        )));
+        ))
+        .into());
     }
     change(draft, version, platform, now, |release| release.yanked = None);
     Ok(())
@@ -207,12 +209,13 @@ pub(crate) fn add_owner(draft: &mut Draft<Gem>, owner: &str, now: DateTime<Utc>)
 pub(crate) fn remove_owner(draft: &mut Draft<Gem>, owner: &str, now: DateTime<Utc>) -> Result<(), Error> {
     let gem = draft.get().ok_or_else(Error::no_gem)?;
     if !gem.owners.iter().any(|known| known == owner) {
-        return Err(Error::NotFound("Owner could not be found.".to_owned()));
+        return Err(Refusal::NotFound("Owner could not be found.".to_owned()).into());
     }
     if gem.owners.len() <= 1 {
-        return Err(Error::Forbidden(
+        return Err(Refusal::Forbidden(
             "Unable to remove the last owner of a gem: add another one first.".to_owned(),
-        ));
+        )
+        .into());
     }
     if let Some(gem) = draft.edit() {
         gem.owners.retain(|known| known != owner);
@@ -233,7 +236,7 @@ pub(crate) fn find<'g>(
 
 /// A version that is not there.
 pub(crate) fn no_version(version: &Version, platform: &Platform) -> Error {
-    Error::NotFound(format!("The version {} does not exist.", crate::names::slug(version, platform)))
+    Refusal::NotFound(format!("The version {} does not exist.", crate::names::slug(version, platform))).into()
 }
 
 fn change(

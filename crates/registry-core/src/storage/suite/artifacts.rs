@@ -178,7 +178,7 @@ pub(super) async fn bytes_share_the_fate_of_their_commit(bench: Bench) {
         let data = permit.attach(artifact);
         let change = move |draft: &mut Draft<Ledger>| {
             if refuse {
-                return Err("no");
+                return Err(UpdateError::Refused("no"));
             }
             if alter {
                 draft.edit_or_insert_with(Ledger::default).entries.push(data.size);

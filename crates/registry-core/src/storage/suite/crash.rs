@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    convert::Infallible,
     fmt,
     path::Path as FilePath,
     sync::Arc,
@@ -20,7 +19,7 @@ use crate::{
     Actor,
     hooks::Operation,
     storage::{
-        ArtifactSpec, DataRef, Document, Draft, Key, Storage, StorageOptions, Store,
+        ArtifactSpec, DataRef, Document, Draft, Key, Storage, StorageError, StorageOptions, Store,
         cache::Rule,
         engine::Place,
         envelope,
@@ -81,7 +80,7 @@ async fn publish(disk: &DiskModel<Told>, store: &Store, name: &str, version: &st
     let of = version.to_owned();
     let change = move |draft: &mut Draft<Package>| {
         draft.edit_or_insert_with(Package::default).versions.insert(of.clone(), data.clone());
-        Ok::<_, Infallible>(())
+        Ok::<_, StorageError>(())
     };
     store.commit(&package, permit, change).await.unwrap();
     disk.note(Told::Published { package, version: version.to_owned() });
@@ -91,7 +90,7 @@ async fn remove(disk: &DiskModel<Told>, store: &Store, name: &str, version: &str
     let package = package_key(store, name);
     let of = version.to_owned();
     let change = move |draft: &mut Draft<Package>| {
-        Ok::<_, Infallible>(draft.edit().and_then(|p| p.versions.remove(&of)))
+        Ok::<_, StorageError>(draft.edit().and_then(|p| p.versions.remove(&of)))
     };
     let (removed, _) = store.update(&package, change).await.unwrap();
     let data = removed.unwrap().key;
@@ -183,7 +182,7 @@ async fn check(disk: &DiskModel<Told>, told: &[Told]) -> Result<(), Loss> {
                 let present = packages.get(package).is_some_and(|p| p.versions.contains_key(version));
                 let read =
                     store.read_artifact(&[DataRef { key: data.clone(), size: 1, sha256: None }], None).await;
-                let there = !matches!(read, Err(crate::storage::StorageError::Missing { .. }));
+                let there = !matches!(read, Err(StorageError::Missing { .. }));
                 if present || data_is_there || there {
                     return Err(Loss(format!("{package} {version} was removed and is back")));
                 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    convert::Infallible,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -12,13 +11,13 @@ use std::{
 use tokio::task::JoinSet;
 
 use super::{Bench, Ledger, ledger_key, store};
-use crate::storage::{ArtifactSpec, Created, Draft, Key, Store, UpdateError};
+use crate::storage::{ArtifactSpec, Created, Draft, Key, StorageError, Store, UpdateError};
 
 /// Adds an entry; never refused.
 async fn add(store: &Store, key: &Key, entry: u64) {
     let change = move |draft: &mut Draft<Ledger>| {
         draft.edit_or_insert_with(Ledger::default).entries.push(entry);
-        Ok::<_, Infallible>(())
+        Ok::<_, StorageError>(())
     };
     store.update(key, change).await.unwrap();
 }
@@ -39,14 +38,14 @@ pub(super) async fn a_document_lives(bench: Bench) {
     // Back to an earlier value: still another revision.
     let set = |draft: &mut Draft<Ledger>| {
         draft.set(Ledger { entries: vec![1], ..Ledger::default() });
-        Ok::<_, Infallible>(())
+        Ok::<_, StorageError>(())
     };
     let ((), third) = store.update(&key, set).await.unwrap();
     let third = third.unwrap();
     assert_eq!(third.value, first.value);
     assert_ne!(third.revision, first.revision);
 
-    let ((), same) = store.update(&key, |_: &mut Draft<Ledger>| Ok::<_, Infallible>(())).await.unwrap();
+    let ((), same) = store.update(&key, |_: &mut Draft<Ledger>| Ok::<_, StorageError>(())).await.unwrap();
     assert_eq!(same.unwrap().revision, third.revision, "a change that changes nothing writes nothing");
     store.remove(&key).await.unwrap();
     assert!(store.read::<Ledger>(&key).await.unwrap().is_none());
@@ -122,7 +121,7 @@ pub(super) async fn a_refusal_changes_nothing(bench: Bench) {
         tasks.spawn(async move {
             let change = move |draft: &mut Draft<Ledger>| {
                 if number.is_multiple_of(2) {
-                    return Err("even");
+                    return Err(UpdateError::Refused("even"));
                 }
                 draft.edit().unwrap().entries.push(number);
                 Ok(number)
@@ -156,7 +155,7 @@ pub(super) async fn a_change_outlives_its_caller(bench: Bench) {
         let change = move |draft: &mut Draft<Ledger>| {
             runs.fetch_add(1, Ordering::SeqCst);
             draft.edit_or_insert_with(Ledger::default).entries.push(entry);
-            Ok::<_, Infallible>(())
+            Ok::<_, StorageError>(())
         };
         let mut update = Box::pin(store.update(&key, change));
         // Polled once, then dropped.

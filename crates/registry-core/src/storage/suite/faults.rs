@@ -1,7 +1,6 @@
 //! Stores that fail: answers that get lost, full disks, disks that do not sync.
 
 use std::{
-    convert::Infallible,
     fmt,
     ops::Range,
     path::Path as FilePath,
@@ -142,7 +141,7 @@ async fn lost_answers_change_nothing_twice_and_lose_nothing() {
                     let change = move |draft: &mut Draft<Ledger>| {
                         let ledger = draft.get().map(|ledger| &ledger.entries);
                         if ledger.is_some_and(|entries| entries.contains(&entry)) {
-                            return Err("it is there already");
+                            return Err(UpdateError::Refused("it is there already"));
                         }
                         draft.edit_or_insert_with(Ledger::default).entries.push(entry);
                         Ok(())
@@ -180,7 +179,7 @@ fn failing(path: &FilePath) -> (Storage, Arc<AtomicU8>) {
     (Storage::assemble(Arc::clone(&object_store), object_store, place, Rule::Epoch, options), fault)
 }
 
-async fn add(store: &Store, key: &Key) -> std::result::Result<(), UpdateError<Infallible>> {
+async fn add(store: &Store, key: &Key) -> std::result::Result<(), StorageError> {
     let change = |draft: &mut Draft<Ledger>| {
         draft.edit_or_insert_with(Ledger::default).entries.push(1);
         Ok(())
@@ -199,7 +198,7 @@ async fn a_full_disk_is_told_apart_and_leaves_nothing() {
 
     fault.store(FailingFiles::FULL, Ordering::SeqCst);
     let error = add(&store, &key).await.unwrap_err();
-    assert!(matches!(error, UpdateError::Storage(StorageError::Full { .. })), "{error:?}");
+    assert!(matches!(error, StorageError::Full { .. }), "{error:?}");
     for length in [10, 3_000_000] {
         let bytes = Bytes::from(vec![0; length]);
         let error = store.write_artifact_bytes(&key, bytes, ArtifactSpec::default()).await.unwrap_err();
@@ -223,7 +222,7 @@ async fn what_could_not_be_synced_is_not_read_and_ends_all_writes() {
 
     fault.store(FailingFiles::FOLDERS_DO_NOT_SYNC, Ordering::SeqCst);
     let error = add(&store, &key).await.unwrap_err();
-    assert!(matches!(error, UpdateError::Storage(StorageError::Unavailable { .. })), "{error:?}");
+    assert!(matches!(error, StorageError::Unavailable { .. }), "{error:?}");
     fault.store(FailingFiles::FINE, Ordering::SeqCst);
     // The new state is in the folder, but nobody knows whether it stays.
     assert!(store.read::<Ledger>(&key).await.is_err());

@@ -1,11 +1,8 @@
 //! Checks of hooks.
 
-use std::{
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
@@ -77,7 +74,7 @@ async fn hooks_hear_of_each_operation_once() {
             let change = move |draft: &mut Draft<Ledger>| {
                 runs.fetch_add(1, Ordering::SeqCst);
                 draft.edit_or_insert_with(Ledger::default).entries.push(number);
-                Ok::<_, Infallible>(())
+                Ok::<_, StorageError>(())
             };
             store.commit(&key, permit, change).await.unwrap();
         });
@@ -99,7 +96,8 @@ async fn hooks_hear_of_each_operation_once() {
     // A refusal by the closure: no call after it.
     let permit =
         store.permit_with(|| store.event(Operation::Delete, &key, &ann).package("lib")).await.unwrap();
-    let refused = store.commit(&key, permit, |_: &mut Draft<Ledger>| Err::<(), _>("no")).await;
+    let refused =
+        store.commit(&key, permit, |_: &mut Draft<Ledger>| Err::<(), _>(UpdateError::Refused("no"))).await;
     assert!(matches!(refused, Err(UpdateError::Refused("no"))));
     assert_eq!(std::mem::take(&mut *witness.0.lock()), ["before delete lib"]);
 
@@ -115,7 +113,7 @@ async fn hooks_hear_of_each_operation_once() {
     let size = data.size;
     let change = move |draft: &mut Draft<Ledger>| {
         draft.edit().unwrap().entries.push(size);
-        Ok::<_, Infallible>(())
+        Ok::<_, StorageError>(())
     };
     let mut commit = Box::pin(store.commit(&key, permit, change));
     let _pending = futures_util::poll!(&mut commit);

@@ -1,11 +1,11 @@
 //! Documents against a map: after any sequence of operations both hold the same.
 
-use std::{collections::BTreeMap, convert::Infallible};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
 use super::{Bench, Ledger, store};
-use crate::storage::{Created, Draft, Key, Store, UpdateError};
+use crate::storage::{Created, Draft, Key, StorageError, Store, UpdateError};
 
 const NAMES: [&str; 4] = ["a", "b", "B", "a/b"];
 
@@ -71,7 +71,7 @@ async fn run(bench: Bench, steps: Vec<Step>) {
                 let change = move |draft: &mut Draft<Ledger>| {
                     let ledger = draft.edit_or_insert_with(Ledger::default);
                     ledger.entries.push(entry);
-                    Ok::<_, Infallible>(ledger.entries.len())
+                    Ok::<_, StorageError>(ledger.entries.len())
                 };
                 let (length, document) = store.update(&key(store, name), change).await.unwrap();
                 let entries = model.entry(name).or_default();
@@ -82,13 +82,15 @@ async fn run(bench: Bench, steps: Vec<Step>) {
             Step::Replace { name, entry } => {
                 let change = move |draft: &mut Draft<Ledger>| {
                     draft.set(ledger(vec![entry]));
-                    Ok::<_, Infallible>(())
+                    Ok::<_, StorageError>(())
                 };
                 store.update(&key(store, name), change).await.unwrap();
                 model.insert(name, vec![entry]);
             }
             Step::Refuse { name } => {
-                let change = |draft: &mut Draft<Ledger>| Err::<(), _>(draft.get().map(|l| l.entries.clone()));
+                let change = |draft: &mut Draft<Ledger>| {
+                    Err::<(), _>(UpdateError::Refused(draft.get().map(|l| l.entries.clone())))
+                };
                 match store.update(&key(store, name), change).await {
                     Err(UpdateError::Refused(entries)) => assert_eq!(entries.as_ref(), model.get(&name)),
                     other => panic!("{other:?}"),

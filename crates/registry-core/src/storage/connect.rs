@@ -14,6 +14,7 @@ use super::{
     layout,
     metered::Metered,
     probe,
+    puts::PutsBy,
     single_writer::SingleWriter,
     update::Queues,
 };
@@ -151,7 +152,7 @@ impl Storage {
             bucket::open(cloud, bucket, prefix, connection)?;
         options.presigner.get_or_insert(presigner);
         let documents: Arc<dyn ObjectStore> = if connection.single_writer {
-            Arc::new(Metered::new(SingleWriter::new(documents)))
+            Arc::new(Metered::new(PutsBy::new(SingleWriter::default(), documents)))
         } else {
             Arc::new(Metered::new(documents))
         };

@@ -22,6 +22,7 @@ mod look;
 mod metered;
 mod presign;
 mod probe;
+mod puts;
 mod segments;
 mod single_writer;
 mod sink;

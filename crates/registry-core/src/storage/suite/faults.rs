@@ -1,8 +1,6 @@
 //! Stores that fail: answers that get lost, full disks, disks that do not sync.
 
 use std::{
-    fmt,
-    ops::Range,
     path::Path as FilePath,
     sync::{
         Arc,
@@ -12,11 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, memory::InMemory,
-    path::Path,
+    Error, ObjectStore, PutMode, PutOptions, PutPayload, PutResult, Result, memory::InMemory, path::Path,
 };
 use tokio::task::JoinSet;
 
@@ -26,6 +21,7 @@ use crate::storage::{
     cache::Rule,
     engine::Place,
     folder::{FolderStore, failing::FailingFiles},
+    puts::{PutRule, PutsBy},
 };
 
 /// What becomes of a conditional write.
@@ -42,30 +38,30 @@ enum Fault {
 /// Every other conditional write goes wrong.
 #[derive(Debug)]
 struct Unreliable {
-    inner: InMemory,
     fault: Fault,
     writes: AtomicUsize,
 }
 
-impl fmt::Display for Unreliable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("unreliable")
-    }
-}
-
 #[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl ObjectStore for Unreliable {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+impl PutRule for Unreliable {
+    const NAME: &'static str = "unreliable writer";
+
+    async fn put(
+        &self,
+        below: &dyn ObjectStore,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
         let lost = || Error::Generic { store: "unreliable", source: "the connection was reset".into() };
         if options.mode == PutMode::Overwrite || self.writes.fetch_add(1, Ordering::SeqCst) % 2 == 1 {
-            return self.inner.put_opts(location, payload, options).await;
+            return below.put_opts(location, payload, options).await;
         }
         if self.fault == Fault::RequestLost {
             return Err(lost());
         }
         let creates = options.mode == PutMode::Create;
-        let put = self.inner.put_opts(location, payload, options).await;
+        let put = below.put_opts(location, payload, options).await;
         let (path, source) = (location.to_string(), "conflict".into());
         match (self.fault, put, creates) {
             (Fault::AnswerLost | Fault::RequestLost, _, _) => Err(lost()),
@@ -73,55 +69,11 @@ impl ObjectStore for Unreliable {
             (Fault::OwnConflict, _, false) => Err(Error::Precondition { path, source }),
         }
     }
-
-    async fn put_multipart_opts(
-        &self,
-        location: &Path,
-        options: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(location, options).await
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.inner.get_opts(location, options).await
-    }
-
-    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.inner.get_ranges(location, ranges).await
-    }
-
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    fn list_with_offset(
-        &self,
-        prefix: Option<&Path>,
-        offset: &Path,
-    ) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list_with_offset(prefix, offset)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, options).await
-    }
-
-    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
-        self.inner.rename_opts(from, to, options).await
-    }
 }
 
 fn unreliable(fault: Fault) -> Storage {
-    let inner = Unreliable { inner: InMemory::new(), fault, writes: AtomicUsize::new(0) };
-    let object_store: Arc<dyn ObjectStore> = Arc::new(inner);
+    let rule = Unreliable { fault, writes: AtomicUsize::new(0) };
+    let object_store: Arc<dyn ObjectStore> = Arc::new(PutsBy::new(rule, Arc::new(InMemory::new())));
     let rule = Rule::Staleness(std::time::Duration::ZERO);
     Storage::assemble(Arc::clone(&object_store), object_store, Place::Bucket, rule, StorageOptions::default())
 }

@@ -9,7 +9,7 @@ use object_store::{
 use super::Ledger;
 use crate::storage::{
     Connection, Created, ProcessRole, Storage, StorageError, StorageLocation, StorageOptions, probe,
-    single_writer::SingleWriter,
+    puts::PutsBy, single_writer::SingleWriter,
 };
 
 async fn open(folder: &tempfile::TempDir, role: ProcessRole) -> Result<Storage, StorageError> {
@@ -109,11 +109,11 @@ async fn a_bucket_without_conditional_writes_is_refused_and_one_writer_makes_up_
     probe::conditional_writes(&good).await.unwrap();
     assert!(good.list_with_delimiter(Some(&Path::from("_system"))).await.unwrap().objects.is_empty());
 
-    let careless: Arc<dyn ObjectStore> = Arc::new(super::careless::Careless::default());
+    let careless: Arc<dyn ObjectStore> = Arc::new(PutsBy::new(super::careless::Careless, good));
     let refused = probe::conditional_writes(&careless).await.unwrap_err();
     assert!(refused.to_string().contains("20 succeeded instead of one"), "{refused}");
 
-    let alone: Arc<dyn ObjectStore> = Arc::new(SingleWriter::new(careless));
+    let alone: Arc<dyn ObjectStore> = Arc::new(PutsBy::new(SingleWriter::default(), careless));
     probe::conditional_writes(&alone).await.unwrap();
     let path = Path::from("x");
     let create = || PutOptions { mode: PutMode::Create, ..PutOptions::default() };

@@ -69,6 +69,10 @@ pub(crate) enum Command {
     ///
     /// The same as the page at / shows. Nothing is opened or asked: the URL is public_url, or what the server listens on.
     Setup(Setup),
+    /// Say where an answer about a name would come from: hosted, upstream, or refused by which rule
+    ///
+    /// By the configuration as it is read now, so that a rule can be tried (--config) before it is in force. Asks nobody.
+    Explain(Explain),
     /// Show and drop what is kept of upstreams
     ///
     /// All of it can be dropped at any time: it is fetched again when it is asked for.
@@ -239,6 +243,15 @@ pub(crate) struct PackageName {
     /// The registry's name; that of its protocol where the configuration gives no other
     pub(crate) registry: String,
     /// The package's name as its clients write it
+    pub(crate) name: String,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The registry's name; that of its protocol where the configuration gives no other
+    pub(crate) registry: String,
+    /// The package's name
     pub(crate) name: String,
 }
 

@@ -57,6 +57,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Some(Command::Cache(cache)) => {
             commands::on_store(&overrides, async |store, _| commands::cache::run(store, cache).await)
         }
+        Some(Command::Explain(explain)) => {
+            commands::on_store(&overrides, async |store, _| commands::explain::run(store, explain).await)
+        }
         Some(Command::Gc(gc)) => {
             commands::on_store(&overrides, async |store, _| commands::gc::run(store, gc).await)
         }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use chrono::{DateTime, Utc};
+
 use super::{
     UpstreamId, Upstreams,
     stored::{Resource, StoredArtifact},
@@ -23,6 +25,18 @@ pub struct Kept {
     pub bytes: u64,
 }
 
+/// What is kept of one name from one upstream.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct KeptOfName {
+    /// The upstream's id.
+    pub upstream: String,
+    /// How much.
+    pub kept: Kept,
+    /// When the newest of it was stored.
+    pub newest: DateTime<Utc>,
+}
+
 /// What is dropped of what is kept.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -31,6 +45,22 @@ pub struct Purge {
     pub upstream: Option<UpstreamId>,
     /// Of this name alone: all that is called by it, and by it with more behind it.
     pub name: Option<String>,
+}
+
+impl Kept {
+    fn count(&mut self, entry: &ListEntry) {
+        self.bytes = self.bytes.saturating_add(entry.size);
+        match entry.key.as_str().rsplit('/').next() {
+            Some("_document.json") => self.documents += 1,
+            Some("_artifact.json") => self.artifacts += 1,
+            _ => {}
+        }
+    }
+}
+
+/// Whether what follows the kind in a key is of a name, itself encoded.
+fn is_of(rest: &str, name: &str) -> bool {
+    rest.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'))
 }
 
 impl Purge {
@@ -57,16 +87,31 @@ impl Upstreams {
     pub async fn kept(&self) -> Result<BTreeMap<String, Kept>, StorageError> {
         let mut all: BTreeMap<String, Kept> = BTreeMap::new();
         for entry in self.cached().await? {
-            let Some((id, ..)) = self.place(&entry.key) else { continue };
-            let kept = all.entry(id.to_owned()).or_default();
-            kept.bytes = kept.bytes.saturating_add(entry.size);
-            match entry.key.as_str().rsplit('/').next() {
-                Some("_document.json") => kept.documents += 1,
-                Some("_artifact.json") => kept.artifacts += 1,
-                _ => {}
+            if let Some((id, _)) = self.place(&entry.key) {
+                all.entry(id.to_owned()).or_default().count(&entry);
             }
         }
         Ok(all)
+    }
+
+    /// What is kept of a name.
+    pub async fn kept_of(&self, name: &str) -> Result<Vec<KeptOfName>, StorageError> {
+        let name = Resource::encoded_name(name);
+        let mut all: BTreeMap<String, KeptOfName> = BTreeMap::new();
+        for entry in self.cached().await? {
+            let Some((id, rest)) = self.place(&entry.key) else { continue };
+            if is_of(rest, &name) {
+                let modified = DateTime::<Utc>::from(entry.modified);
+                let one = all.entry(id.to_owned()).or_insert_with(|| KeptOfName {
+                    upstream: id.to_owned(),
+                    kept: Kept::default(),
+                    newest: modified,
+                });
+                one.kept.count(&entry);
+                one.newest = one.newest.max(modified);
+            }
+        }
+        Ok(all.into_values().collect())
     }
 
     /// Drops what is kept, and says how many objects and bytes went. What is hosted is not touched; what is being served ends well on a
@@ -80,9 +125,7 @@ impl Upstreams {
         for entry in entries {
             let Some((id, rest)) = self.place(&entry.key) else { continue };
             let of_upstream = purge.upstream.as_ref().is_none_or(|wanted| wanted.as_str() == id);
-            let of_name = name
-                .as_deref()
-                .is_none_or(|name| rest.strip_prefix(name).is_some_and(|rest| rest.starts_with('/')));
+            let of_name = name.as_deref().is_none_or(|name| is_of(rest, name));
             if of_upstream && of_name {
                 self.store().remove(&entry.key).await?;
                 (count, bytes) = (count + 1, bytes.saturating_add(entry.size));

@@ -56,7 +56,7 @@ pub use self::{
     documents::{Check, DocumentRequest, UpstreamDocument},
     engine::{UpstreamEngine, UpstreamHealth},
     forward::{Forward, Forwarded},
-    kept::{Kept, Purge},
+    kept::{Kept, KeptOfName, Purge},
     outcome::{Denial, DeniedBy, Failure, FailureKind, Lookup, Unanswered},
     policy::{NamePolicy, Sifted},
     provider::{

@@ -55,6 +55,15 @@ impl NamePolicy {
         Self::new(name.into(), Vec::new(), None)
     }
 
+    /// The rules that hide versions of this name, each as a sentence.
+    pub fn rules(&self) -> Vec<String> {
+        let denied = self.denied.iter().map(|denied| format!("by the rule `{}`", denied.rule));
+        let age = self.age.map(|ReleaseAge(age)| {
+            format!("by min_release_age: what has not been out for {}", shown_span(age))
+        });
+        denied.chain(age).collect()
+    }
+
     /// Whether every version is shown, so that times need not be looked for.
     pub fn is_open(&self) -> bool {
         self.denied.is_empty() && self.age.is_none()

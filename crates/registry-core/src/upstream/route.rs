@@ -97,32 +97,44 @@ impl Upstreams {
         self.routing(actor, None, Hosted::No).await
     }
 
+    /// What the provider says of a name, with its reasons: for people. [`Upstreams::route`] makes of it what can be asked.
+    pub async fn resolve(
+        &self,
+        actor: &Actor,
+        name: Option<&str>,
+        hosted: Hosted,
+    ) -> Result<Resolution, Unanswered> {
+        let Inner { instance, protocol, engine, .. } = &*self.inner;
+        if !self.exist() {
+            return Ok(Resolution::Local { rule: None });
+        }
+        let request =
+            UpstreamRequest { protocol: *protocol, instance, name, hosted: hosted == Hosted::Yes, actor };
+        match timeout(PROVIDER, engine.provider().resolve(&request)).await {
+            Ok(Ok(resolution)) => Ok(resolution),
+            Ok(Err(error)) => {
+                tracing::error!(error = %crate::Chain(&error), "the provider of upstreams failed");
+                Err(provider_failed())
+            }
+            Err(_) => {
+                tracing::error!("the provider of upstreams took too long");
+                Err(provider_failed())
+            }
+        }
+    }
+
     async fn routing(
         &self,
         actor: &Actor,
         name: Option<&str>,
         hosted: Hosted,
     ) -> Result<Routing, Unanswered> {
-        if !self.exist() {
-            return Ok(Routing::Local);
-        }
-        let Inner { instance, protocol, clock, engine, .. } = &*self.inner;
-        let request =
-            UpstreamRequest { protocol: *protocol, instance, name, hosted: hosted == Hosted::Yes, actor };
-        let resolved = timeout(PROVIDER, engine.provider().resolve(&request)).await;
-        let plan = match resolved {
-            Ok(Ok(Resolution::Ask(plan))) => plan,
-            Ok(Ok(Resolution::Local { .. })) => return Ok(Routing::Local),
-            Ok(Ok(Resolution::Denied(denial))) => return Ok(Routing::Denied(denial)),
-            Ok(Err(error)) => {
-                tracing::error!(error = %crate::Chain(&error), "the provider of upstreams failed");
-                return Err(provider_failed());
-            }
-            Err(_) => {
-                tracing::error!("the provider of upstreams took too long");
-                return Err(provider_failed());
-            }
+        let plan = match self.resolve(actor, name, hosted).await? {
+            Resolution::Ask(plan) => plan,
+            Resolution::Local { .. } => return Ok(Routing::Local),
+            Resolution::Denied(denial) => return Ok(Routing::Denied(denial)),
         };
+        let Inner { instance, protocol, clock, engine, .. } = &*self.inner;
         let name: Arc<str> = name.unwrap_or_default().into();
         let mut sources = Vec::with_capacity(plan.upstreams.len());
         for config in &plan.upstreams {

@@ -3,6 +3,7 @@
 pub(crate) mod cache;
 pub(crate) mod check_config;
 pub(crate) mod completions;
+pub(crate) mod explain;
 pub(crate) mod gc;
 mod output;
 pub(crate) mod package;

@@ -72,6 +72,13 @@ fn checklist_21_packages_of_another_server_install_also_when_it_is_down() {
     let proxy = there.serve();
     let (_, tarball) = install(&proxy);
     assert_eq!(tarball.body, "123456");
+    let explained = there.run(&["explain", "npm", "lib"]).ok();
+    assert!(explained.starts_with("hosted    no\nasked     hosting at http://127.0.0.1:"), "{explained}");
+    assert!(explained.contains("kept      of hosting: 1 documents, 1 artifacts, "), "{explained}");
+    let reserving = there
+        .write("reserving.toml", "[npm]\nreserved = ['l*']\n[[upstreams.npm]]\nid = 'a'\nurl = 'http://x'");
+    let explained = there.run(&["--config", reserving.to_str().unwrap(), "explain", "npm", "lib"]).ok();
+    assert!(explained.contains("nobody: the rule `l*` keeps it local"), "{explained}");
     assert!(there.run(&["cache", "purge", "npm", "lib"]).ok().starts_with("3 dropped, "));
     assert!(matches!(proxy.get("/npm/lib").status, 502 | 503));
 }

@@ -216,6 +216,8 @@ async fn checklist_39_what_is_kept_is_counted_and_dropped_by_name() {
     let kept = bench.upstreams.kept().await.unwrap();
     assert_eq!((kept["up"].artifacts, kept["up"].documents), (3, 0));
     assert!(kept["up"].bytes > 3000);
+    let of_a = bench.upstreams.kept_of("a").await.unwrap();
+    assert_eq!((of_a.len(), of_a[0].upstream.as_str(), of_a[0].kept.artifacts), (1, "up", 1));
     let (count, _) = bench.upstreams.purge(&Purge::everything().named("a")).await.unwrap();
     assert_eq!((count, bench.keys().await.len()), (2, 4));
     let other = "other".parse().unwrap();

@@ -202,8 +202,7 @@ async fn blobs_are_read_from_the_bucket_where_that_is_wanted() -> Result<()> {
     assert_ne!(other, path);
     assert!(bucket.get(&other).await?.status >= 400);
 
-    let log = server.log();
-    server.stop()?;
+    let log = server.stop()?;
     assert!(log.contains("307"), "{log}");
     assert!(!log.contains(&signature), "the log shows an address");
     Ok(())

@@ -163,14 +163,14 @@ impl Server {
         Ok(())
     }
 
-    /// Stops it by SIGTERM; it must leave with 0.
-    pub fn stop(mut self) -> Result<()> {
+    /// Stops it by SIGTERM; it must leave with 0. Gives all that it logged: lines are written a moment after what they tell of.
+    pub fn stop(mut self) -> Result<String> {
         let pid = self.child.id().to_string();
         anyhow::ensure!(Command::new("kill").args(["-TERM", &pid]).status()?.success(), "no kill");
         let begun = Instant::now();
         loop {
             match self.child.try_wait()? {
-                Some(status) if status.success() => return Ok(()),
+                Some(status) if status.success() => return Ok(self.log()),
                 Some(status) => bail!("the server ended with {status}:\n{}", self.log()),
                 None if begun.elapsed() > DEADLINE => bail!("the server does not stop:\n{}", self.log()),
                 None => std::thread::sleep(Duration::from_millis(5)),

@@ -2,14 +2,14 @@
 
 use std::{path::Path as FilePath, sync::Arc, time::Duration};
 
-use object_store::{ObjectStore, memory::InMemory};
+use object_store::{ObjectStore, ObjectStoreExt as _, memory::InMemory};
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
 use super::{
     Cloud, Presigner, Storage, StorageError, StorageLocation, bucket,
     cache::{Cache, Rule},
-    engine::{Engine, Place, Tasks},
+    engine::{Engine, Place, Tasks, path},
     folder::FolderStore,
     layout,
     metered::Metered,
@@ -95,7 +95,7 @@ impl Storage {
             StorageLocation::Memory => Ok(Self::memory(options)),
             StorageLocation::Folder(path) => Self::folder(path, role, options).await,
             StorageLocation::Bucket { cloud, bucket, prefix } => {
-                Self::bucket(*cloud, bucket, prefix, connection, options).await
+                Self::bucket((*cloud, bucket, prefix), connection, role, options).await
             }
         }
     }
@@ -142,10 +142,9 @@ impl Storage {
     }
 
     async fn bucket(
-        cloud: Cloud,
-        bucket: &str,
-        prefix: &str,
+        (cloud, bucket, prefix): (Cloud, &str, &str),
         connection: &Connection,
+        role: ProcessRole,
         mut options: StorageOptions,
     ) -> Result<Self, StorageError> {
         let bucket::Clients { documents, artifacts, presigner } =
@@ -156,7 +155,12 @@ impl Storage {
         } else {
             Arc::new(Metered::new(documents))
         };
-        probe::conditional_writes(&documents).await?;
+        // A service may take seconds to decide a race. A command need not have one where whoever made the layout did, and every
+        // server that starts does.
+        let was_tried = role == ProcessRole::Command && documents.head(&path(&layout::key())).await.is_ok();
+        if !was_tried {
+            probe::conditional_writes(&documents).await?;
+        }
         let rule = Rule::Staleness(options.max_staleness);
         let artifacts = Arc::new(Metered::new(artifacts));
         let storage = Self::assemble(documents, artifacts, Place::Bucket, rule, options);

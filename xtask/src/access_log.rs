@@ -7,6 +7,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context, Error, Result, anyhow, bail};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -22,6 +23,8 @@ pub(crate) struct Line {
     pub(crate) status: u16,
     pub(crate) bytes: u64,
     pub(crate) duration_ms: f64,
+    /// When the request came, to a millisecond: its line may be written after the client has ended.
+    pub(crate) began: DateTime<Utc>,
 }
 
 /// An expected request: `METHOD PATH STATUS ACTOR`.
@@ -66,6 +69,10 @@ fn parse(raw: &str) -> Result<Option<Line>> {
         value.map(str::to_owned).ok_or_else(|| anyhow!("no `{name}`"))
     };
     let number = |name: &str| field(name).and_then(Value::as_f64).ok_or_else(|| anyhow!("no `{name}`"));
+    let duration_ms = number("duration_ms")?;
+    let written: DateTime<Utc> = text("timestamp")?.parse().context("`timestamp` is no time")?;
+    let took =
+        std::time::Duration::try_from_secs_f64(duration_ms / 1e3).context("`duration_ms` is no time")?;
     let status = field("status").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok());
     Ok(Some(Line {
         request_id: text("request_id")?,
@@ -75,7 +82,8 @@ fn parse(raw: &str) -> Result<Option<Line>> {
         path: decoded(text("path")?.split('?').next().unwrap_or_default()),
         status: status.ok_or_else(|| anyhow!("`status` is no status"))?,
         bytes: field("bytes").and_then(Value::as_u64).ok_or_else(|| anyhow!("no `bytes`"))?,
-        duration_ms: number("duration_ms")?,
+        duration_ms,
+        began: written - TimeDelta::from_std(took)?,
     }))
 }
 
@@ -163,13 +171,14 @@ fn decoded(path: &str) -> String {
 mod tests {
     use super::*;
 
-    const RAW: &str = r#"{"level":"INFO","message":"request","request_id":"r1","actor":"alice","protocol":"npm",
+    const RAW: &str = r#"{"timestamp":"2026-03-04T05:06:07.008Z","level":"INFO","message":"request","request_id":"r1","actor":"alice","protocol":"npm",
         "method":"PUT","path":"/npm/@acme%2Flib?x=1","status":201,"bytes":12,"duration_ms":1.5}"#;
 
     #[test]
     fn an_access_line_is_read_wherever_its_fields_are() {
         let line = parse(RAW).unwrap().unwrap();
         assert_eq!((line.path.as_str(), line.status, line.bytes), ("/npm/@acme/lib", 201, 12));
+        assert_eq!(line.began.to_rfc3339(), "2026-03-04T05:06:07.006500+00:00");
         let nested = format!("{{\"fields\":{RAW}}}");
         assert_eq!(parse(&nested).unwrap().unwrap(), line);
     }

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::bytes;
 use super::deployment::{Backend, Deployment};
@@ -179,6 +180,8 @@ impl<'a> Seat<'a> {
     fn cell(&mut self, name: &str, commands: &[Run]) -> Result<()> {
         self.deployment.new_lines()?;
         for (at, command) in commands.iter().enumerate() {
+            // Lines have the time to a millisecond, cut off.
+            let begun = Utc::now() - TimeDelta::milliseconds(1);
             let outcome = self.shell_with(
                 &format!("{name}-{at}"),
                 &command.sh,
@@ -186,7 +189,7 @@ impl<'a> Seat<'a> {
                 &command.answers,
             )?;
             let mut lines = Vec::new();
-            self.judge(command, &outcome, &mut lines).map_err(|error| {
+            self.judge(command, (begun, &outcome), &mut lines).map_err(|error| {
                 let requests: Vec<String> = lines.iter().map(|line| format!("    {line}")).collect();
                 anyhow!(
                     "{error:#}\n  command: {}\n  output:\n{}\n  requests:\n{}",
@@ -199,8 +202,13 @@ impl<'a> Seat<'a> {
         Ok(())
     }
 
-    fn judge(&mut self, command: &Run, outcome: &Outcome, lines: &mut Vec<Line>) -> Result<()> {
-        let logged = self.await_lines(command, lines);
+    fn judge(
+        &mut self,
+        command: &Run,
+        (begun, outcome): (DateTime<Utc>, &Outcome),
+        lines: &mut Vec<Line>,
+    ) -> Result<()> {
+        let logged = self.await_lines(command, begun, lines);
         if !command.exit.allows(outcome.code) {
             bail!("it {}", outcome.ending());
         }
@@ -231,11 +239,13 @@ impl<'a> Seat<'a> {
         Ok(())
     }
 
-    /// Collects access lines until the expected ones are there or the limit is over.
-    fn await_lines(&mut self, command: &Run, lines: &mut Vec<Line>) -> Result<()> {
+    /// Collects access lines until the expected ones are there or the limit is over. Late lines of the command before are none of this
+    /// one's, but a failure is one whenever it is told.
+    fn await_lines(&mut self, command: &Run, begun: DateTime<Utc>, lines: &mut Vec<Line>) -> Result<()> {
         let deadline = Instant::now() + LOG_LIMIT;
         loop {
-            lines.extend(self.deployment.new_lines()?);
+            let new = self.deployment.new_lines()?;
+            lines.extend(new.into_iter().filter(|line| line.began >= begun || line.status >= 500));
             let missing = command.log.iter().find(|one| !lines.iter().any(|line| one.matches(line)));
             let Some(missing) = missing else { break };
             if Instant::now() >= deadline {

@@ -8,6 +8,7 @@ mod etag;
 mod failure;
 #[cfg(feature = "form")]
 pub mod form;
+mod immutable;
 mod limit;
 mod multipart;
 mod page;
@@ -22,6 +23,7 @@ pub use accept::{accepts_gzip, negotiate};
 pub use answer::{allow, respond_empty, respond_json, respond_text, respond_with, without_body};
 pub use artifact::{ArtifactResponse, may_redirect, respond_artifact};
 pub use failure::{Refusal, RefusalHeaders, basic_challenge, log_failure};
+pub use immutable::{cache_for_ever, immutable_headers};
 pub use limit::{ReadBodyError, drain_body, read_body};
 pub use page::{escape_html, protect_page};
 pub use path::{MalformedUrl, decode_path_segment, encode_path_segment, encode_query_value};

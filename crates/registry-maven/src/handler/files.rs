@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use registry_core::{
     Actor, Response,
     hooks::Operation,
-    http::{ArtifactResponse, Representation, respond_artifact},
+    http::{ArtifactResponse, Representation, cache_for_ever, respond_artifact},
 };
 
 use super::{call::Call, folders};
@@ -147,11 +147,7 @@ pub(crate) fn etag(checksums: &Checksums) -> HeaderValue {
 /// What never changes is kept, by others only if everybody may read it.
 fn cache_control(actor: &Actor, version: &VersionName, file: &str) -> &'static str {
     let immutable = !version.is_snapshot() || FileKind::of(version, file).build().is_some();
-    match (immutable, actor.is_anonymous()) {
-        (false, _) => "no-cache",
-        (true, true) => "public, max-age=31536000, immutable",
-        (true, false) => "private, max-age=31536000, immutable",
-    }
+    if immutable { cache_for_ever(actor) } else { "no-cache" }
 }
 
 /// The media type of a file by its ending.

@@ -2,12 +2,12 @@
 
 use std::time::SystemTime;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::HeaderValue;
 use registry_core::{
     Actor, Response,
     auth::Action,
     hooks::Operation,
-    http::{ArtifactResponse, Refusal, negotiate, respond_artifact},
+    http::{ArtifactResponse, Refusal, immutable_headers, negotiate, respond_artifact},
     storage::DataRef,
 };
 
@@ -127,7 +127,7 @@ async fn send(
     let store = projects.store();
     let permit = store
         .permit_with(|| {
-            let digest = data.sha256.as_ref().map(|hex| format!("sha256:{hex}"));
+            let digest = data.digest();
             store
                 .event(Operation::Get, &projects.file_key(name, text), actor)
                 .package(name.as_str())
@@ -138,7 +138,7 @@ async fn send(
         })
         .await?;
     let etag = format!("\"{}\"", data.sha256.as_deref().unwrap_or_default());
-    let headers = file_headers(actor, vary);
+    let headers = immutable_headers(actor, vary);
     let artifact = ArtifactResponse {
         size: data.size,
         etag: HeaderValue::try_from(etag).map_err(Refusal::internal)?,
@@ -154,19 +154,4 @@ async fn send(
     let response = respond_artifact(&call.parts, artifact, open).await?;
     store.finish(permit).await;
     Ok(response)
-}
-
-/// The headers of what lies under a file's name.
-pub(super) fn file_headers(actor: &Actor, vary: &'static str) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    // The bytes under a name never change. Whether they may be read can, so only what everybody may read is kept by others.
-    let cache = if actor.is_anonymous() {
-        "public, max-age=31536000, immutable"
-    } else {
-        "private, max-age=31536000, immutable"
-    };
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-    headers.insert(header::VARY, HeaderValue::from_static(vary));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers
 }

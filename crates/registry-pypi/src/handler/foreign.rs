@@ -6,7 +6,7 @@ use http::{HeaderValue, Method};
 use http_body_util::{BodyExt as _, Limited};
 use registry_core::{
     Actor, Response,
-    http::{Refusal, Representation},
+    http::{Refusal, Representation, immutable_headers},
     storage::Versioned,
     upstream::{ArtifactHead, UpstreamArtifact},
 };
@@ -14,7 +14,6 @@ use serde_json::{Map, Value, json};
 
 use super::{
     call::{Call, page_headers},
-    files::file_headers,
     simple::told,
 };
 use crate::{
@@ -144,7 +143,7 @@ async fn send(
     vary: &'static str,
 ) -> Result<Response, Error> {
     let content_type = Some(HeaderValue::from_static(content_type));
-    let head = ArtifactHead { content_type, etag: None, headers: file_headers(actor, vary) };
+    let head = ArtifactHead { content_type, etag: None, headers: immutable_headers(actor, vary) };
     Ok(found.respond(&call.parts, head).await?)
 }
 

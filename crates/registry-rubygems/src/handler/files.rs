@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use http::{HeaderMap, HeaderValue, header};
+use http::HeaderValue;
 use registry_core::{
     Actor, Response,
     auth::{Action, AuthError},
     hooks::Operation,
-    http::{ArtifactResponse, Refusal, Representation, respond_artifact},
+    http::{ArtifactResponse, Refusal, Representation, immutable_headers, respond_artifact},
     storage::Versioned,
 };
 
@@ -56,20 +56,6 @@ async fn find(call: &Call<'_>, full: &str) -> Result<Found, Error> {
     }
 }
 
-/// The headers of what never changes under its name. Whether it may be read can change, so only what everybody may read is kept by others.
-fn immutable_headers(actor: &Actor) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    let cache = if actor.is_anonymous() {
-        "public, max-age=31536000, immutable"
-    } else {
-        "private, max-age=31536000, immutable"
-    };
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-    headers.insert(header::VARY, HeaderValue::from_static("Authorization"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers
-}
-
 /// `GET /gems/<full name>.gem`.
 pub(crate) async fn gem(call: &Call<'_>, full: &str) -> Result<Response, Error> {
     let Found { actor, release, .. } = find(call, full).await?;
@@ -92,7 +78,7 @@ pub(crate) async fn gem(call: &Call<'_>, full: &str) -> Result<Response, Error> 
         etag: HeaderValue::try_from(format!("\"{}\"", release.sha256)).map_err(Refusal::internal)?,
         content_type: HeaderValue::from_static("application/octet-stream"),
         modified: Some(SystemTime::from(release.created)),
-        headers: immutable_headers(&actor),
+        headers: immutable_headers(&actor, "Authorization"),
     };
     let reader = store.clone();
     let open = move |range| {

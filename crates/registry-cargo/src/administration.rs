@@ -23,7 +23,7 @@ impl Administration for CargoRegistry {
             let mut details = VersionDetails::new(version.to_string());
             details.published = Some(release.published);
             details.bytes = Some(release.data.size);
-            details.digest = release.data.sha256.as_ref().map(|hex| format!("sha256:{hex}"));
+            details.digest = release.data.digest();
             if release.yanked {
                 details.state = VersionState::Yanked(String::new());
             }

@@ -33,7 +33,7 @@ impl Administration for ComposerRegistry {
             let mut details = VersionDetails::new(release.version.as_str());
             details.published = Some(release.published);
             details.bytes = Some(release.dist.data.size);
-            details.digest = release.dist.data.sha256.as_ref().map(|hex| format!("sha256:{hex}"));
+            details.digest = release.dist.data.digest();
             details
         }));
         details.versions.extend(package.removed.iter().rev().map(|(version, removed)| {

@@ -135,7 +135,7 @@ fn describe(version: &VersionName, document: &Version) -> VersionDetails {
     details.bytes = Some(sizes.fold(0, u64::saturating_add));
     let mut files = document.files.values();
     if let (Some(file), None) = (files.next(), files.next()) {
-        details.digest = file.data.sha256.as_ref().map(|hex| format!("sha256:{hex}"));
+        details.digest = file.data.digest();
     }
     details
 }

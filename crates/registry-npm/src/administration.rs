@@ -38,7 +38,7 @@ impl Administration for NpmRegistry {
             let mut details = VersionDetails::new(version.as_str());
             details.published = Some(release.published);
             details.bytes = Some(release.data.size);
-            details.digest = release.data.sha256.as_ref().map(|hex| format!("sha256:{hex}"));
+            details.digest = release.data.digest();
             if let Some(message) = &release.deprecated {
                 details.state = VersionState::Deprecated(message.clone());
             }

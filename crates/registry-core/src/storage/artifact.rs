@@ -51,6 +51,13 @@ pub struct DataRef {
     pub sha256: Option<String>,
 }
 
+impl DataRef {
+    /// Its digest as hooks and operators are told it: `sha256:…`.
+    pub fn digest(&self) -> Option<String> {
+        self.sha256.as_ref().map(|hex| format!("sha256:{hex}"))
+    }
+}
+
 /// Bytes that are durable but that no document names yet. They are deleted in the background when this is dropped.
 ///
 /// To name them, hand this to the permit of the commit that writes the document ([`crate::storage::Permit::attach`]): the bytes

@@ -220,7 +220,7 @@ pub(crate) async fn tarball(call: &Call<'_>, name: &PackageName, file: &str) -> 
         .store()
         .permit_with(|| {
             let key = packages.file_key(name, &name.tarball(version.as_str()));
-            let digest = release.data.sha256.as_ref().map(|hex| format!("sha256:{hex}"));
+            let digest = release.data.digest();
             packages
                 .store()
                 .event(Operation::Get, &key, &actor)

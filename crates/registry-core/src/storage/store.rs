@@ -175,6 +175,20 @@ impl Store {
         Ok(state.map(|state| Arc::clone(&state.decoded.document)))
     }
 
+    /// [`Store::read`] of what says whether something is here at all, where some documents (`is_gone`) say that nothing is. That nothing is
+    /// here is never told from an old state: what is absent is not cached, and a document that says so is read again.
+    pub async fn read_unless<D: Document>(
+        &self,
+        key: &Key,
+        is_gone: impl Fn(&D) -> bool,
+    ) -> Result<Option<Arc<Versioned<D>>>, StorageError> {
+        let Some(document) = self.read::<D>(key).await? else { return Ok(None) };
+        if !is_gone(&document) {
+            return Ok(Some(document));
+        }
+        Ok(self.read_fresh::<D>(key).await?.filter(|document| !is_gone(document)))
+    }
+
     /// Creates a document unless it exists. An answer that was lost is looked up: the caller that made it gets `Now`.
     pub async fn create<D: Document>(&self, key: &Key, value: D) -> Result<Created<D>, StorageError> {
         let mut operations: Vec<OperationId> = Vec::new();

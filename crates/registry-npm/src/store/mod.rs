@@ -76,12 +76,7 @@ impl Packages {
         &self,
         name: &PackageName,
     ) -> Result<Option<Arc<Versioned<Packument>>>, StorageError> {
-        let key = self.key(name);
-        let is_hosted = |document: &Arc<Versioned<Packument>>| !document.forgotten;
-        if let Some(document) = self.store.read::<Packument>(&key).await?.filter(is_hosted) {
-            return Ok(Some(document));
-        }
-        Ok(self.store.read_fresh::<Packument>(&key).await?.filter(is_hosted))
+        self.store.read_unless(&self.key(name), |document: &Packument| document.forgotten).await
     }
 
     /// Where granted web logins are.

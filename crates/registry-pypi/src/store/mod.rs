@@ -76,11 +76,7 @@ impl Projects {
         &self,
         name: &ProjectName,
     ) -> Result<Option<Arc<Versioned<Project>>>, StorageError> {
-        if let Some(document) = self.read(name).await? {
-            return Ok(Some(document));
-        }
-        let document = self.store.read_fresh::<Project>(&self.key(name)).await?;
-        Ok(document.filter(|document| !document.forgotten))
+        self.store.read_unless(&self.key(name), |document: &Project| document.forgotten).await
     }
 
     /// A project that was not deleted.

@@ -52,6 +52,26 @@ pub(super) async fn a_document_lives(bench: Bench) {
     store.remove(&key).await.unwrap();
 }
 
+pub(super) async fn what_says_that_nothing_is_here_counts_as_nothing(bench: Bench) {
+    let store = bench.store();
+    let key = ledger_key(&store);
+    let is_gone = |ledger: &Ledger| ledger.entries.is_empty();
+    assert!(store.read_unless(&key, is_gone).await.unwrap().is_none());
+    let set = async |store: &Store, entries: Vec<u64>| {
+        let change = move |draft: &mut Draft<Ledger>| {
+            draft.set(Ledger { entries: entries.clone(), ..Ledger::default() });
+            Ok::<_, StorageError>(())
+        };
+        store.update(&key, change).await.unwrap();
+    };
+    set(&store, Vec::new()).await;
+    assert!(store.read::<Ledger>(&key).await.unwrap().is_some());
+    assert!(store.read_unless(&key, is_gone).await.unwrap().is_none());
+    // The other process makes it somebody's while this one has the old state in memory.
+    set(&super::store(&bench.other().await), vec![1]).await;
+    assert_eq!(store.read_unless(&key, is_gone).await.unwrap().unwrap().entries, [1]);
+}
+
 pub(super) async fn one_creator_wins(bench: Bench) {
     let store = bench.store();
     let key = ledger_key(&store);

@@ -128,6 +128,7 @@ macro_rules! on_every_storage {
 
 on_every_storage! {
     documents::a_document_lives,
+    documents::what_says_that_nothing_is_here_counts_as_nothing,
     documents::one_creator_wins,
     documents::eight_writers_lose_nothing,
     documents::two_processes_lose_nothing,

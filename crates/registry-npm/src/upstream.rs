@@ -8,8 +8,8 @@ use registry_core::{
     Actor,
     storage::Versioned,
     upstream::{
-        ArtifactRequest, DocumentRequest, Failure, FailureKind, Forward, Hosted, Location, Resource, Route,
-        Routing, Sifted, Source, Unanswered, UpstreamArtifact, UpstreamDocument,
+        self, ArtifactRequest, DocumentRequest, Failure, FailureKind, Forward, Hosted, Location, Resource,
+        Route, Routing, Sifted, Source, Unanswered, UpstreamArtifact, UpstreamDocument,
     },
 };
 
@@ -41,15 +41,7 @@ pub(crate) struct Foreign {
 }
 
 /// What is known of a name.
-#[derive(Debug)]
-pub(crate) enum Found {
-    /// It is hosted, and that is all.
-    Hosted(Arc<Versioned<Packument>>),
-    /// Another registry has it.
-    Foreign(Box<Foreign>),
-    /// It is hosted, and its versions stand beside those of another registry.
-    Both(Arc<Versioned<Packument>>, Box<Foreign>),
-}
+pub(crate) type Found = upstream::Found<Arc<Versioned<Packument>>, Foreign>;
 
 /// Looks for a package that the actor may read, here and upstream.
 pub(crate) async fn find(
@@ -62,20 +54,10 @@ pub(crate) async fn find(
         return Ok(packages.load(name).await?.map(Found::Hosted));
     }
     let document = packages.state(name).await?;
-    let hosted = if document.is_some() { Hosted::Yes } else { Hosted::No };
+    let hosted = Hosted::by(document.as_ref());
     let live = document.filter(|document| document.is_live());
-    match upstreams.route(actor, name.as_str(), hosted).await? {
-        Routing::Local => Ok(live.map(Found::Hosted)),
-        Routing::Denied(denial) => Err(Unanswered::from(denial).into()),
-        Routing::Ask(route) => {
-            let foreign = Foreign::fetch(registry, route, name).await?.map(Box::new);
-            Ok(match (live, foreign) {
-                (Some(hosted), Some(foreign)) => Some(Found::Both(hosted, foreign)),
-                (Some(hosted), None) => Some(Found::Hosted(hosted)),
-                (None, foreign) => foreign.map(Found::Foreign),
-            })
-        }
-    }
+    let fetch = |route| Foreign::fetch(registry, route, name);
+    upstreams.find(actor, name.as_str(), (hosted, live), fetch).await
 }
 
 /// Whether another registry has a package of this name, which is not hosted here: publishing under it would take its place.
@@ -87,11 +69,8 @@ pub(crate) async fn is_taken(
     if !registry.upstreams().exist() || registry.packages().state(name).await?.is_some() {
         return Ok(false);
     }
-    match registry.upstreams().route(actor, name.as_str(), Hosted::No).await? {
-        Routing::Ask(route) if !route.merges() => Ok(Foreign::fetch(registry, route, name).await?.is_some()),
-        Routing::Ask(_) | Routing::Local => Ok(false),
-        Routing::Denied(denial) => Err(Unanswered::from(denial).into()),
-    }
+    let fetch = |route| Foreign::fetch(registry, route, name);
+    registry.upstreams().is_taken(actor, name.as_str(), fetch).await
 }
 
 impl Foreign {
@@ -220,7 +199,7 @@ pub(crate) async fn is_foreign(
     actor: &Actor,
     name: &PackageName,
 ) -> Result<bool, Error> {
-    let hosted = if registry.packages().state(name).await?.is_some() { Hosted::Yes } else { Hosted::No };
+    let hosted = Hosted::by(registry.packages().state(name).await?.as_ref());
     let routing = registry.upstreams().route(actor, name.as_str(), hosted).await?;
     Ok(matches!(routing, Routing::Ask(_)))
 }

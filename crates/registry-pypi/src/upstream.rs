@@ -9,8 +9,8 @@ use registry_core::{
     http::Refusal,
     storage::{Digests, Versioned, WantedDigests},
     upstream::{
-        ArtifactRequest, Denial, DeniedBy, DocumentRequest, Expected, Failure, FailureKind, Hosted, Location,
-        NamePolicy, Resource, Route, Routing, Source, Unanswered, UpstreamArtifact, UpstreamDocument,
+        self, ArtifactRequest, Denial, DeniedBy, DocumentRequest, Expected, Failure, FailureKind, Hosted,
+        Location, NamePolicy, Resource, Route, Source, Unanswered, UpstreamArtifact, UpstreamDocument,
     },
 };
 use url::Url;
@@ -50,15 +50,7 @@ pub(crate) struct Hidden {
 }
 
 /// What is known of a name.
-#[derive(Debug)]
-pub(crate) enum Found {
-    /// It is hosted, and that is all.
-    Hosted(Arc<Versioned<Project>>),
-    /// Another index has it.
-    Foreign(Box<Foreign>),
-    /// It is hosted, and its files stand beside those of another index.
-    Both(Arc<Versioned<Project>>, Box<Foreign>),
-}
+pub(crate) type Found = upstream::Found<Arc<Versioned<Project>>, Foreign>;
 
 /// Looks for a project that the actor may read, here and upstream.
 pub(crate) async fn find(
@@ -71,24 +63,13 @@ pub(crate) async fn find(
         return Ok(projects.load(name).await?.map(Found::Hosted));
     }
     let document = projects.state(name).await?;
-    let hosted = if document.is_some() { Hosted::Yes } else { Hosted::No };
+    let hosted = Hosted::by(document.as_ref());
     let live = document.filter(|document| !document.deleted);
-    match upstreams.route(actor, name.as_str(), hosted).await? {
-        Routing::Local => Ok(live.map(Found::Hosted)),
-        Routing::Denied(denial) => Err(Unanswered::from(denial).into()),
-        // Nothing of what is in quarantine is served, wherever it is from.
-        Routing::Ask(_) if live.as_ref().is_some_and(|project| project.status == Status::Quarantined) => {
-            Ok(live.map(Found::Hosted))
-        }
-        Routing::Ask(route) => {
-            let foreign = Foreign::fetch(registry, route, name).await?.map(Box::new);
-            Ok(match (live, foreign) {
-                (Some(hosted), Some(foreign)) => Some(Found::Both(hosted, foreign)),
-                (Some(hosted), None) => Some(Found::Hosted(hosted)),
-                (None, foreign) => foreign.map(Found::Foreign),
-            })
-        }
-    }
+    // Nothing of what is in quarantine is served, wherever it is from.
+    let quarantined = live.as_ref().is_some_and(|project| project.status == Status::Quarantined);
+    let fetch =
+        async |route| if quarantined { Ok(None) } else { Foreign::fetch(registry, route, name).await };
+    upstreams.find(actor, name.as_str(), (hosted, live), fetch).await
 }
 
 /// Whether another index has a project of this name, which is not hosted here: uploading under it would take its place.
@@ -100,11 +81,8 @@ pub(crate) async fn is_taken(
     if !registry.upstreams().exist() || registry.projects().state(name).await?.is_some() {
         return Ok(false);
     }
-    match registry.upstreams().route(actor, name.as_str(), Hosted::No).await? {
-        Routing::Ask(route) if !route.merges() => Ok(Foreign::fetch(registry, route, name).await?.is_some()),
-        Routing::Ask(_) | Routing::Local => Ok(false),
-        Routing::Denied(denial) => Err(Unanswered::from(denial).into()),
-    }
+    let fetch = |route| Foreign::fetch(registry, route, name);
+    registry.upstreams().is_taken(actor, name.as_str(), fetch).await
 }
 
 impl Foreign {

@@ -228,6 +228,17 @@ impl<S: Subject> App<S> {
         self.objects().await.into_iter().map(|(key, _, _)| key).collect()
     }
 
+    /// Waits until so many objects are stored: what goes on in the background when an answer has ended.
+    pub async fn settled(&self, objects: usize) {
+        for _ in 0..1000 {
+            if self.keys().await.len() >= objects {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{:?}", self.keys().await);
+    }
+
     /// Takes away all stored objects whose keys have this text in them, as a broken disk would. Says how many.
     pub async fn lose(&self, text: &str) -> usize {
         let store = self.services.storage.store(&self.instance);

@@ -23,6 +23,7 @@ mod fetch;
 mod fill;
 mod flight;
 mod forward;
+mod found;
 mod freshness;
 mod gate;
 #[cfg(feature = "upstream")]
@@ -56,6 +57,7 @@ pub use self::{
     documents::{Check, DocumentRequest, UpstreamDocument},
     engine::{UpstreamEngine, UpstreamHealth},
     forward::{Forward, Forwarded},
+    found::Found,
     kept::{Kept, KeptOfName, Purge},
     outcome::{Denial, DeniedBy, Failure, FailureKind, Lookup, Unanswered},
     policy::{NamePolicy, Sifted},

@@ -40,6 +40,13 @@ pub enum Hosted {
     No,
 }
 
+impl Hosted {
+    /// By whether there is a document that counts.
+    pub fn by<D>(document: Option<&D>) -> Self {
+        if document.is_some() { Self::Yes } else { Self::No }
+    }
+}
+
 /// Where a name is looked up.
 #[derive(Debug)]
 #[must_use = "a route says whom to ask"]

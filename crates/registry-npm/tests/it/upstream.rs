@@ -80,17 +80,6 @@ async fn tarball(app: &App, name: &str, version: &str) -> crate::app::Reply {
     app.get(&format!("/{name}/-/{base}-{version}.tgz")).await
 }
 
-/// Waits until what is being stored is stored.
-async fn settled(app: &App, objects: usize) {
-    for _ in 0..1000 {
-        if app.keys().await.len() >= objects {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("{:?}", app.keys().await);
-}
-
 #[tokio::test]
 async fn checklist_25_a_package_of_another_registry_installs_also_when_that_is_down() {
     let fake = FakeUpstream::start().await;
@@ -114,7 +103,7 @@ async fn checklist_25_a_package_of_another_registry_installs_also_when_that_is_d
     };
     check().await;
     assert_eq!(fake.total(), 2, "one packument, one tarball: {:?}", fake.seen());
-    settled(&app, 3).await;
+    app.settled(3).await;
     fake.stop().await;
     check().await;
     app.clock.advance(Duration::from_hours(24));
@@ -192,7 +181,7 @@ async fn checklist_27_a_tarball_with_other_bytes_is_not_served_whole_and_not_kep
     let response = registry_core::PackageRegistry::handle(&app.registry, request).await;
     let body = http_body_util::BodyExt::collect(response.into_body()).await;
     assert!(body.is_err(), "a broken transfer");
-    settled(&app, 1).await;
+    app.settled(1).await;
     assert_eq!(app.keys().await.len(), 1, "only the packument");
 }
 
@@ -254,7 +243,7 @@ async fn one_version_can_be_denied() {
     let storage = app_storage();
     let app = setup(&fake).build_on(storage.clone());
     tarball(&app, "@a/lib", "2.0.0").await.expect(200);
-    settled(&app, 3).await;
+    app.settled(3).await;
     let mut denying = setup(&fake);
     denying.upstreams.rules.deny = vec!["@a/lib@2.0.0".to_owned(), "evil".to_owned()];
     let app = denying.build_on(storage);

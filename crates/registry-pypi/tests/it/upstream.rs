@@ -67,17 +67,6 @@ async fn get(app: &App, path: &str) -> Reply {
     app.ask("GET", path).token("alice-token").header("accept", "*/*").send().await
 }
 
-/// Waits until so many objects are stored.
-async fn settled(app: &App, objects: usize) {
-    for _ in 0..1000 {
-        if app.keys().await.len() >= objects {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("{:?}", app.keys().await);
-}
-
 #[tokio::test]
 async fn checklist_23_24_a_project_of_another_index_installs_also_when_that_is_down() {
     let fake = FakeUpstream::start().await;
@@ -118,7 +107,7 @@ async fn checklist_23_24_a_project_of_another_index_installs_also_when_that_is_d
     };
     check().await;
     assert_eq!(fake.total(), 4, "a page, a file, its metadata, its provenance: {:?}", fake.seen());
-    settled(&app, 7).await;
+    app.settled(7).await;
     fake.stop().await;
     check().await;
     app.clock.advance(Duration::from_hours(24));

@@ -61,6 +61,9 @@ enum Task {
         /// Also the long steps
         #[arg(long)]
         full: bool,
+        /// Instead of the suites: real trees through a server that asks the registries which the clients use by themselves
+        #[arg(long)]
+        live: bool,
         /// Write the tables to docs/compatibility.md
         #[arg(long)]
         write_docs: bool,
@@ -139,11 +142,12 @@ fn run(task: Task) -> Result<()> {
             Ok(())
         }
         Task::Test { full, jobs } => close(suites::run(full, jobs.jobs)?),
-        Task::TestNative { protocols, clients, full, write_docs, binary, jobs } => {
+        Task::TestNative { protocols, clients, full, live, write_docs, binary, jobs } => {
             close(native::run(&native::Options {
                 protocols,
                 clients,
                 full,
+                live,
                 write_docs,
                 binary,
                 jobs: jobs.jobs,

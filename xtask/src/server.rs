@@ -42,11 +42,16 @@ impl Site {
         Ok(Self { binary: binary.to_path_buf(), dir: dir.to_path_buf() })
     }
 
-    /// Starts the server and waits until it says where it listens.
+    /// Starts the server on a port that the system chooses, and waits until it says where it listens.
     pub(crate) fn start(&self, name: &str) -> Result<Server> {
+        self.start_at(name, SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    /// Starts the server at an address, and waits until it says that it listens.
+    pub(crate) fn start_at(&self, name: &str, addr: SocketAddr) -> Result<Server> {
         let log = self.dir.join(format!("{name}.log"));
         let mut command = self.command();
-        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        command.args(["serve", "--listen", &addr.to_string()]);
         let child = process::spawn(&mut command, &self.dir.join(format!("{name}.out")), &log)?;
         let mut server = Server { child, addr: SocketAddr::from(([127, 0, 0, 1], 0)), log };
         server.addr = server.bound()?;

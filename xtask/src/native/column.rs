@@ -1,6 +1,7 @@
 //! Running one client through all steps: a column of the table.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -11,9 +12,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::bytes;
 use super::deployment::{Backend, Deployment};
-use super::suite::{Client, Place, Run, Suite, pair_of};
-use crate::access_log::Line;
+use super::suite::{At, Client, Place, Run, Suite, pair_of};
+use super::upstream::Upstream;
+use crate::access_log::{Expected, Line};
 use crate::process::{self, Outcome};
+use crate::server::Site;
 use crate::setup::{Privilege, Tools};
 
 /// How long a server may take to write the access line of a request that the client has finished.
@@ -94,7 +97,10 @@ fn run_steps(context: &Context<'_>, client: &Client, column: &mut Column) -> Res
         bail!("the end {}\n{}", finished.ending(), finished.tail(20));
     }
     let secrets = seat.secrets();
-    let ended = seat.deployment.finish(&secrets);
+    let mut ended = seat.deployment.finish(&secrets);
+    if let Some(upstream) = seat.upstream {
+        ended = ended.and(upstream.finish());
+    }
     // The long steps leave gigabytes, which nobody looks at.
     let store = context.dir.join(&client.id).join("server/store");
     if context.full && store.exists() {
@@ -131,9 +137,12 @@ struct Seat<'a> {
     context: &'a Context<'a>,
     client: &'a Client,
     deployment: Deployment,
+    upstream: Option<Upstream>,
     work: PathBuf,
     output: PathBuf,
     env: Vec<(String, String)>,
+    /// What differs in it for commands at the upstream.
+    upstream_env: Vec<(String, String)>,
     path: String,
     /// A short path for sockets, whose paths may have 107 bytes at most.
     run: tempfile::TempDir,
@@ -145,57 +154,76 @@ impl<'a> Seat<'a> {
         let (work, output) = (dir.join("work"), dir.join("output"));
         fs::create_dir_all(work.join("home"))?;
         fs::create_dir_all(&output)?;
-        let deployment = Deployment::start(context.binary, &dir, context.backend, &context.suite.server)?;
+        let suite = context.suite;
+        let passwords = suite.user.iter().map(|user| Ok(format!("{}-{}", user.name, secret()?)));
+        let passwords: Vec<String> = passwords.collect::<Result<_>>()?;
+        let mut config = suite.server.clone();
+        let (mut upstream, mut upstream_env) = (None, Vec::new());
+        if let Some(tables) = &suite.upstream {
+            let running = Upstream::start(context.binary, &dir.join("upstream"), tables)?;
+            upstream_env = users(suite, running.site(), &passwords)?;
+            upstream_env.extend(origin(running.addr()));
+            for (name, value) in &upstream_env {
+                config = config.replace(&format!("$UPSTREAM_{name}"), value);
+            }
+            upstream = Some(running);
+        }
+        if let Some(shell) = &suite.live {
+            config = config.replace("$LIVE_URL", &live_url(shell)?);
+        }
+        let deployment = Deployment::start(context.binary, &dir, context.backend, &config)?;
         let addr = deployment.addr().ok_or_else(|| anyhow!("no server was started"))?;
         let run = tempfile::Builder::new().prefix("sr").tempdir()?;
         let mut env = vec![
-            ("ORIGIN".to_owned(), format!("http://{addr}")),
-            ("HOST".to_owned(), addr.to_string()),
             ("LAG".to_owned(), deployment.lag_seconds().to_string()),
             ("WORK".to_owned(), work.to_string_lossy().into_owned()),
             ("RUN".to_owned(), run.path().to_string_lossy().into_owned()),
         ];
-        for user in &context.suite.user {
-            let password = format!("{}-{}", user.name, secret()?);
-            deployment.site().add_user(&user.name, &password, &user.scopes)?;
-            let token = deployment.site().create_token(&user.name, &user.scopes)?;
-            let name = user.name.to_uppercase();
-            env.push((format!("{name}_PASSWORD"), password));
-            env.push((format!("{name}_TOKEN"), token));
-        }
+        env.extend(origin(addr));
+        env.extend(users(suite, deployment.site(), &passwords)?);
         for (name, value) in &client.env {
             let value = value.replace("$WORK", &work.to_string_lossy());
             env.push((name.clone(), value.replace("$RUN", &run.path().to_string_lossy())));
         }
         let path = context.tools.path(&client.tools)?;
-        Ok(Self { context, client, deployment, work, output, env, path, run })
+        Ok(Self { context, client, deployment, upstream, work, output, env, upstream_env, path, run })
     }
 
     fn secrets(&self) -> Vec<String> {
         let secret = |name: &str| name.ends_with("_PASSWORD") || name.ends_with("_TOKEN");
-        self.env.iter().filter(|(name, _)| secret(name)).map(|(_, value)| value.clone()).collect()
+        let all = self.env.iter().chain(&self.upstream_env);
+        all.filter(|(name, _)| secret(name)).map(|(_, value)| value.clone()).collect()
     }
 
     /// Runs all commands of a cell, up to the first that does not do what is expected.
     fn cell(&mut self, name: &str, commands: &[Run]) -> Result<()> {
         self.deployment.new_lines()?;
         for (at, command) in commands.iter().enumerate() {
+            if let Some(upstream) = &mut self.upstream {
+                upstream.switch(command.upstream)?;
+                upstream.new_lines()?;
+            }
             // Lines have the time to a millisecond, cut off.
             let begun = Utc::now() - TimeDelta::milliseconds(1);
             let outcome = self.shell_with(
                 &format!("{name}-{at}"),
-                &command.sh,
+                (&command.sh, command.at),
                 Duration::from_secs(command.limit_s),
                 &command.answers,
             )?;
-            let mut lines = Vec::new();
-            self.judge(command, (begun, &outcome), &mut lines).map_err(|error| {
-                let requests: Vec<String> = lines.iter().map(|line| format!("    {line}")).collect();
+            let (mut lines, mut asked) = (Vec::new(), Vec::new());
+            let judged = self.judge(command, (begun, &outcome), &mut lines);
+            let judged = judged.and_then(|()| self.judge_upstream(command, begun, &mut asked));
+            judged.map_err(|error| {
+                let shown =
+                    |lines: &[Line]| -> String { lines.iter().map(|line| format!("    {line}\n")).collect() };
+                let of_upstream = if asked.is_empty() { "" } else { "  the upstream's:\n" };
                 anyhow!(
-                    "{error:#}\n  command: {}\n  output:\n{}\n  requests:\n{}",
+                    "{error:#}\n  command: {}\n  output:\n{}\n  requests:\n{}{of_upstream}{}",
                     command.sh.trim(),
                     indented(&outcome.tail(25)),
-                    requests.join("\n")
+                    shown(&lines),
+                    shown(&asked).trim_end()
                 )
             })?;
         }
@@ -239,20 +267,10 @@ impl<'a> Seat<'a> {
         Ok(())
     }
 
-    /// Collects access lines until the expected ones are there or the limit is over. Late lines of the command before are none of this
-    /// one's, but a failure is one whenever it is told.
+    /// Collects the access lines of whom the command talks to until the expected ones are there or the limit is over. Late lines of the
+    /// command before are none of this one's, but a failure is one whenever it is told.
     fn await_lines(&mut self, command: &Run, begun: DateTime<Utc>, lines: &mut Vec<Line>) -> Result<()> {
-        let deadline = Instant::now() + LOG_LIMIT;
-        loop {
-            let new = self.deployment.new_lines()?;
-            lines.extend(new.into_iter().filter(|line| line.began >= begun || line.status >= 500));
-            let missing = command.log.iter().find(|one| !lines.iter().any(|line| one.matches(line)));
-            let Some(missing) = missing else { break };
-            if Instant::now() >= deadline {
-                bail!("the server did not log `{missing}`");
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
+        self.await_all(&command.log, command.at, begun, lines)?;
         let protocol = &self.context.suite.protocol;
         let ours = |line: &&Line| line.protocol == *protocol;
         for one in &command.log {
@@ -269,6 +287,44 @@ impl<'a> Seat<'a> {
         Ok(())
     }
 
+    fn await_all(
+        &mut self,
+        wanted: &[Expected],
+        at: At,
+        begun: DateTime<Utc>,
+        lines: &mut Vec<Line>,
+    ) -> Result<()> {
+        let deadline = Instant::now() + LOG_LIMIT;
+        loop {
+            let new = match (at, &mut self.upstream) {
+                (At::Upstream, Some(upstream)) => upstream.new_lines()?,
+                (At::Upstream, None) => bail!("there is no upstream in this suite"),
+                (At::Server, _) => self.deployment.new_lines()?,
+            };
+            lines.extend(new.into_iter().filter(|line| line.began >= begun || line.status >= 500));
+            let Some(missing) = wanted.iter().find(|one| !lines.iter().any(|line| one.matches(line))) else {
+                return Ok(());
+            };
+            if Instant::now() >= deadline {
+                let who = if at == At::Server { "server" } else { "upstream" };
+                bail!("the {who} did not log `{missing}`");
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// What the upstream was asked while a client talked to the server under test.
+    fn judge_upstream(&mut self, command: &Run, begun: DateTime<Utc>, asked: &mut Vec<Line>) -> Result<()> {
+        if command.at == At::Upstream || (command.asked.is_empty() && !command.unasked) {
+            return Ok(());
+        }
+        self.await_all(&command.asked, At::Upstream, begun, asked)?;
+        match asked.first().filter(|_| command.unasked) {
+            Some(line) => bail!("the upstream was asked: {line}"),
+            None => Ok(()),
+        }
+    }
+
     /// `$NAME` of the cell's environment, in a text to look for.
     fn expand(&self, text: &str) -> String {
         let mut text = text.to_owned();
@@ -279,20 +335,20 @@ impl<'a> Seat<'a> {
     }
 
     fn shell(&self, name: &str, text: &str, limit: Duration) -> Result<Outcome> {
-        self.shell_with(name, text, limit, &[])
+        self.shell_with(name, (text, At::Server), limit, &[])
     }
 
     fn shell_with(
         &self,
         name: &str,
-        text: &str,
+        (text, at): (&str, At),
         limit: Duration,
         answers: &[(String, String)],
     ) -> Result<Outcome> {
         let stem = self.output.join(name);
         let file = stem.with_extension("sh");
         fs::write(&file, format!("set -eu -o pipefail\n{}\n{text}\n", self.context.suite.prelude))?;
-        let mut command = self.command(&file);
+        let mut command = self.command(&file, at);
         command.current_dir(&self.work);
         if answers.is_empty() {
             return process::run(&mut command, &stem, limit);
@@ -302,20 +358,54 @@ impl<'a> Seat<'a> {
         process::converse(&mut command, &stem, limit, &answers)
     }
 
-    fn command(&self, script: &Path) -> Command {
+    fn command(&self, script: &Path, at: At) -> Command {
         let home = self.work.join("home");
+        // What comes later wins.
+        let of_upstream = if at == At::Upstream { self.upstream_env.as_slice() } else { &[] };
+        let env = || self.env.iter().chain(of_upstream);
         if !self.client.root || self.context.tools.privilege() != Privilege::Sudo {
             let mut command = process::clean("bash", &self.path, &home);
-            command.arg(script).envs(self.env.iter().cloned());
+            command.arg(script).envs(env().cloned());
             return command;
         }
         let mut command = self.context.tools.privilege().command("env");
         command.arg("-i").arg(format!("PATH={}", self.path)).arg(format!("HOME={}", home.display()));
         command.arg(format!("TMPDIR={}", self.run.path().display())).arg("LANG=C.UTF-8");
-        command.args(self.env.iter().map(|(name, value)| format!("{name}={value}")));
+        command.args(env().map(|(name, value)| format!("{name}={value}")));
         command.arg("bash").arg(script);
         command
     }
+}
+
+/// The registry that a client uses by itself: what the shell line prints in the environment of whoever runs this.
+fn live_url(shell: &str) -> Result<String> {
+    let output = Command::new("bash").args(["-eu", "-o", "pipefail", "-c", shell]).output()?;
+    let url = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if !output.status.success() || !url.starts_with("http") {
+        bail!(
+            "the client's own configuration names no registry: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(url)
+}
+
+/// Where a server is, as the cells know it.
+fn origin(addr: SocketAddr) -> [(String, String); 2] {
+    [("ORIGIN".to_owned(), format!("http://{addr}")), ("HOST".to_owned(), addr.to_string())]
+}
+
+/// Adds the suite's users to a server; their passwords and tokens as the cells know them.
+fn users(suite: &Suite, site: &Site, passwords: &[String]) -> Result<Vec<(String, String)>> {
+    let mut env = Vec::new();
+    for (user, password) in suite.user.iter().zip(passwords) {
+        site.add_user(&user.name, password, &user.scopes)?;
+        let token = site.create_token(&user.name, &user.scopes)?;
+        let name = user.name.to_uppercase();
+        env.push((format!("{name}_PASSWORD"), password.clone()));
+        env.push((format!("{name}_TOKEN"), token));
+    }
+    Ok(env)
 }
 
 fn indented(text: &str) -> String {

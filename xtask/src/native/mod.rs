@@ -5,6 +5,7 @@ mod column;
 mod deployment;
 mod suite;
 mod table;
+mod upstream;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) clients: Vec<String>,
     /// Also the long steps.
     pub(crate) full: bool,
+    /// Through a server that asks the registries which the clients use by themselves, and nothing else.
+    pub(crate) live: bool,
     /// Write the tables to docs/compatibility.md.
     pub(crate) write_docs: bool,
     /// A server to test in place of the one that is built.
@@ -40,7 +43,16 @@ pub(crate) struct Options {
 
 /// Builds the server and runs the suites on folders.
 pub(crate) fn run(options: &Options) -> Result<Tally> {
-    let suites = load(options)?;
+    let mut suites = load(options)?;
+    suites = if options.live {
+        let live = varied(&suites, Suite::live)?;
+        if live.is_empty() {
+            bail!("there is no suite with a live registry for these protocols and clients");
+        }
+        live
+    } else {
+        with_upstreams(suites)?
+    };
     let tools = Tools::ensure(suites.iter().flat_map(|(_, clients)| Suite::tools(clients)))?;
     let binary = match &options.binary {
         Some(binary) => binary.clone(),
@@ -51,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<Tally> {
 
 /// Runs the suites on folders with tools and a binary that are there.
 pub(crate) fn run_with(tools: &Tools, binary: &Path, options: &Options) -> Result<Tally> {
-    run_on(&load(options)?, tools, binary, &Backend::Folder, "native", options)
+    run_on(&with_upstreams(load(options)?)?, tools, binary, &Backend::Folder, "native", options)
 }
 
 /// Runs the suites on one bucket, with those clients that the suites mark as `shared`.
@@ -121,6 +133,30 @@ fn load(options: &Options) -> Result<Vec<(Suite, Vec<Client>)>> {
     Ok(suites)
 }
 
+/// These suites, and after them what the same clients do through a server that asks another one.
+fn with_upstreams(mut suites: Vec<(Suite, Vec<Client>)>) -> Result<Vec<(Suite, Vec<Client>)>> {
+    let through = varied(&suites, Suite::through_upstream)?;
+    suites.extend(through);
+    Ok(suites)
+}
+
+/// A variation of each of these suites that has it, for those of the clients that are in it.
+fn varied(
+    suites: &[(Suite, Vec<Client>)],
+    variation: impl Fn(&str) -> Result<Option<Suite>>,
+) -> Result<Vec<(Suite, Vec<Client>)>> {
+    let mut all = Vec::new();
+    for (suite, wanted) in suites {
+        let Some(varied) = variation(&suite.protocol)? else { continue };
+        let mut clients = varied.client.clone();
+        clients.retain(|client| wanted.iter().any(|one| one.id == client.id));
+        if !clients.is_empty() {
+            all.push((varied, clients));
+        }
+    }
+    Ok(all)
+}
+
 fn run_on(
     suites: &[(Suite, Vec<Client>)],
     tools: &Tools,
@@ -137,7 +173,7 @@ fn run_on(
     }
     let mut dirs = Vec::new();
     for (suite, _) in &suites {
-        dirs.push(scratch(tools, &format!("{name}/{}", suite.protocol))?);
+        dirs.push(scratch(tools, &format!("{name}/{}", suite.name()))?);
     }
     let mut work = Vec::new();
     for ((suite, clients), dir) in suites.iter().zip(&dirs) {
@@ -146,6 +182,8 @@ fn run_on(
     }
     let mut done = run_columns(&work, options.jobs).into_iter();
     let mut tally = Tally::default();
+    let mut summary =
+        vec![format!("{:16} {:>7} {:>7} {:>7} {:>8}", name, "clients", "passed", "failed", "seconds")];
     for ((suite, clients), dir) in suites.iter().zip(&dirs) {
         let (begun, columns): (Vec<Instant>, Vec<column::Column>) = done.by_ref().take(clients.len()).unzip();
         let table = table::Table::new(suite, &columns);
@@ -154,16 +192,26 @@ fn run_on(
         let elapsed = ended.zip(begun.iter().min()).map_or(Duration::ZERO, |(ended, begun)| ended - *begun);
         println!(
             "{name} {}: {} ({} s; outputs in {})\n",
-            suite.protocol,
+            suite.name(),
             table.tally(),
             elapsed.as_secs(),
             dir.display()
         );
-        tally += table.tally();
+        let of_suite = table.tally();
+        summary.push(format!(
+            "{:16} {:>7} {:>7} {:>7} {:>8}",
+            suite.name(),
+            clients.len(),
+            of_suite.passed,
+            of_suite.failed,
+            elapsed.as_secs()
+        ));
+        tally += of_suite;
         if options.write_docs {
-            docs::replace_section("docs/compatibility.md", &suite.protocol, &table.for_docs())?;
+            docs::replace_section("docs/compatibility.md", &suite.name(), &table.for_docs())?;
         }
     }
+    println!("{}\n", summary.join("\n"));
     Ok(tally)
 }
 

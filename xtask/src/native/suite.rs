@@ -25,14 +25,37 @@ const SUITES: &[(&str, &str)] = &[
 /// Other steps for the OCI clients, where blobs are redirected to a bucket.
 const OCI_REDIRECTS: &str = include_str!("../../suites/oci-redirect.toml");
 
+/// Other steps for the clients of a protocol, through a server that asks another one.
+const UPSTREAMS: &[(&str, &str)] = &[
+    ("npm", include_str!("../../suites/npm-upstream.toml")),
+    ("pypi", include_str!("../../suites/pypi-upstream.toml")),
+];
+
+/// What some clients do through a server that asks the registry which they use by themselves.
+const LIVE: &[(&str, &str)] = &[
+    ("npm", include_str!("../../suites/npm-live.toml")),
+    ("pypi", include_str!("../../suites/pypi-live.toml")),
+];
+
 /// One protocol's suite.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Suite {
     pub(crate) protocol: String,
-    /// Tables of the server's configuration.
+    /// Tables of the server's configuration. Where there is an upstream, `$UPSTREAM_ORIGIN` and its users' `$UPSTREAM_NAME_TOKEN` are
+    /// known in it.
     #[serde(default)]
     pub(crate) server: String,
+    /// Tables of the configuration of a second server, which the first one asks.
+    #[serde(skip)]
+    pub(crate) upstream: Option<String>,
+    /// A shell line that prints the address of the registry that the client uses by itself, by the client's own configuration; it is
+    /// `$LIVE_URL` in the server's.
+    #[serde(skip)]
+    pub(crate) live: Option<String>,
+    /// What tells this suite from the protocol's own.
+    #[serde(skip)]
+    pub(crate) variation: Option<&'static str>,
     /// Shell functions that the cells use.
     #[serde(default)]
     pub(crate) prelude: String,
@@ -49,9 +72,21 @@ pub(crate) struct Suite {
 #[serde(deny_unknown_fields)]
 struct Variation {
     server: String,
+    #[serde(default)]
+    upstream: Option<String>,
+    #[serde(default)]
+    live: Option<String>,
+    /// More shell functions.
+    #[serde(default)]
+    prelude: String,
+    /// What every client does before the first step, in place of its own.
+    #[serde(default)]
+    prepare: Option<String>,
     clients: Vec<String>,
     step: Vec<Step>,
     cell: Vec<Cell>,
+    #[serde(default)]
+    absent: Vec<Absent>,
 }
 
 /// A user of the server, with a password and a token that both carry these scopes.
@@ -120,6 +155,12 @@ pub(crate) struct Cell {
 pub(crate) struct Run {
     /// The shell text, run by bash with `set -eu -o pipefail` in the client's folder.
     pub(crate) sh: String,
+    /// Which server it talks to: ORIGIN, HOST and the users' tokens are those of this one, and `log` and `unlogged` are about it.
+    #[serde(default)]
+    pub(crate) at: At,
+    /// Whether the upstream runs meanwhile.
+    #[serde(default)]
+    pub(crate) upstream: Power,
     /// What it asks, and the answers, in this order; `$NAME` in an answer is of the cell's environment.
     #[serde(default)]
     pub(crate) answers: Vec<(String, String)>,
@@ -141,9 +182,37 @@ pub(crate) struct Run {
     /// Requests that it must not have logged.
     #[serde(default)]
     pub(crate) unlogged: Vec<Expected>,
+    /// Requests that the upstream must have logged meanwhile.
+    #[serde(default)]
+    pub(crate) asked: Vec<Expected>,
+    /// Whether the upstream must have logged no request at all.
+    #[serde(default)]
+    pub(crate) unasked: bool,
     /// Seconds after which it is ended.
     #[serde(default = "default_limit")]
     pub(crate) limit_s: u64,
+}
+
+/// A server that a command talks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum At {
+    /// The one under test.
+    #[default]
+    Server,
+    /// The one that it asks.
+    Upstream,
+}
+
+/// Whether a server runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Power {
+    /// It does.
+    #[default]
+    Up,
+    /// It was stopped.
+    Down,
 }
 
 /// The exit code that is expected.
@@ -221,12 +290,48 @@ impl Suite {
 
     /// The OCI clients with what they do where blobs are redirected to a bucket.
     pub(crate) fn oci_redirects() -> Result<Self> {
-        let Variation { server, clients, step, cell } =
-            toml::from_str(OCI_REDIRECTS).context("suites/oci-redirect.toml")?;
-        let mut suite = Self { server, step, cell, absent: Vec::new(), ..Self::load("oci")? };
+        Self::varied("oci", "redirect", OCI_REDIRECTS)
+    }
+
+    /// A protocol's clients with what they do through a server that asks another one.
+    pub(crate) fn through_upstream(protocol: &str) -> Result<Option<Self>> {
+        let found = UPSTREAMS.iter().find(|(name, _)| *name == protocol);
+        found.map(|(_, text)| Self::varied(protocol, "upstream", text)).transpose()
+    }
+
+    /// A protocol's clients with what they do through a server that asks the registry which they use by themselves.
+    pub(crate) fn live(protocol: &str) -> Result<Option<Self>> {
+        let found = LIVE.iter().find(|(name, _)| *name == protocol);
+        found.map(|(_, text)| Self::varied(protocol, "live", text)).transpose()
+    }
+
+    fn varied(protocol: &str, variation: &'static str, text: &str) -> Result<Self> {
+        let name = format!("suites/{protocol}-{variation}.toml");
+        let Variation { server, upstream, live, prelude, prepare, clients, step, cell, absent } =
+            toml::from_str(text).with_context(|| name.clone())?;
+        let mut suite = Self {
+            server,
+            upstream,
+            live,
+            variation: Some(variation),
+            step,
+            cell,
+            absent,
+            ..Self::load(protocol)?
+        };
+        suite.prelude.push_str(&prelude);
         suite.client.retain(|client| clients.contains(&client.id));
-        suite.check().context("suites/oci-redirect.toml")?;
+        if let Some(prepare) = prepare {
+            suite.client.iter_mut().for_each(|client| client.prepare.clone_from(&prepare));
+        }
+        suite.check().context(name)?;
         Ok(suite)
+    }
+
+    /// What it is called in output and documentation.
+    pub(crate) fn name(&self) -> String {
+        self.variation
+            .map_or_else(|| self.protocol.clone(), |variation| format!("{}-{variation}", self.protocol))
     }
 
     /// What stands at a client and a step.
@@ -281,7 +386,7 @@ impl Suite {
 
 impl Cell {
     fn check(&self) -> Result<()> {
-        if self.run.iter().all(|run| run.log.is_empty() && run.unlogged.is_empty()) {
+        if self.run.iter().all(|run| run.log.is_empty() && run.unlogged.is_empty() && run.asked.is_empty()) {
             bail!("it asserts nothing of the server's log");
         }
         if let Some(other) = self.full.iter().find(|client| !self.clients.contains(client)) {
@@ -328,6 +433,28 @@ mod tests {
             let suite = Suite::load(name).unwrap();
             assert_eq!(suite.protocol, name);
             assert!(suite.client.iter().any(|client| client.shared), "{name} runs nowhere on a bucket");
+        }
+    }
+
+    #[test]
+    fn every_suite_through_an_upstream_is_whole() {
+        for name in Suite::names() {
+            let Some(suite) = Suite::through_upstream(name).unwrap() else { continue };
+            assert!(suite.upstream.is_some() && suite.server.contains("$UPSTREAM_ORIGIN"), "{name}");
+            let runs = || suite.cell.iter().flat_map(|cell| &cell.run);
+            assert!(runs().any(|run| run.upstream == Power::Down), "{name} never stops the upstream");
+            assert!(
+                runs().any(|run| !run.asked.is_empty()),
+                "{name} never looks at what the upstream was asked"
+            );
+        }
+    }
+
+    #[test]
+    fn live_suites_read_the_address_from_the_client() {
+        for name in Suite::names() {
+            let Some(suite) = Suite::live(name).unwrap() else { continue };
+            assert!(suite.live.is_some() && suite.server.contains("$LIVE_URL"), "{name}");
         }
     }
 

@@ -48,7 +48,7 @@ impl<'a> Table<'a> {
             .collect();
         let first = self.suite.step.iter().map(|step| step.title.len()).max().unwrap_or(0).max(8);
         let widths: Vec<usize> = heads.iter().map(|head| head.chars().count().max(5)).collect();
-        let _ = write!(out, "{:first$}", self.suite.protocol);
+        let _ = write!(out, "{:first$}", self.suite.name());
         for (head, width) in heads.iter().zip(&widths) {
             let _ = write!(out, "  {head:width$}");
         }

@@ -169,7 +169,8 @@ impl<'a> Seat<'a> {
             upstream = Some(running);
         }
         if let Some(shell) = &suite.live {
-            config = config.replace("$LIVE_URL", &live_url(shell)?);
+            let (url, files) = live_registry(shell)?;
+            config = config.replace("$LIVE_URL", &url).replace("$LIVE_FILES", &files);
         }
         let deployment = Deployment::start(context.binary, &dir, context.backend, &config)?;
         let addr = deployment.addr().ok_or_else(|| anyhow!("no server was started"))?;
@@ -377,17 +378,18 @@ impl<'a> Seat<'a> {
     }
 }
 
-/// The registry that a client uses by itself: what the shell line prints in the environment of whoever runs this.
-fn live_url(shell: &str) -> Result<String> {
-    let output = Command::new("bash").args(["-eu", "-o", "pipefail", "-c", shell]).output()?;
-    let url = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+/// The registry that a client uses by itself, and the host of its files where that is another: what the shell lines print in the
+/// environment of whoever runs this.
+fn live_registry(shell: &str) -> Result<(String, String)> {
+    let output = Command::new("bash").args(["-eu", "-c", shell]).output()?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut lines = printed.lines().map(str::trim);
+    let url = lines.next().unwrap_or_default();
     if !output.status.success() || !url.starts_with("http") {
-        bail!(
-            "the client's own configuration names no registry: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        bail!("the client's own configuration names no registry that can be asked: {why}");
     }
-    Ok(url)
+    Ok((url.to_owned(), lines.next().unwrap_or_default().to_owned()))
 }
 
 /// Where a server is, as the cells know it.

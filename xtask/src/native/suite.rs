@@ -49,8 +49,8 @@ pub(crate) struct Suite {
     /// Tables of the configuration of a second server, which the first one asks.
     #[serde(skip)]
     pub(crate) upstream: Option<String>,
-    /// A shell line that prints the address of the registry that the client uses by itself, by the client's own configuration; it is
-    /// `$LIVE_URL` in the server's.
+    /// Shell lines that print the address of the registry that the client uses by itself, by the client's own configuration, and on a
+    /// second line the host of its files where that is another: `$LIVE_URL` and `$LIVE_FILES` in the server's.
     #[serde(skip)]
     pub(crate) live: Option<String>,
     /// What tells this suite from the protocol's own.

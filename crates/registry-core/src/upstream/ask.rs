@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::{
     FailureKind, Lookup, Source,
-    artifact::{ArtifactRequest, Facts, Location},
+    artifact::{ArtifactRequest, Facts},
     call::{Answer, Call, Content, Served},
     outcome::DeniedBy,
 };
@@ -38,12 +38,9 @@ impl Source {
         request: &ArtifactRequest,
         mut headers: HeaderMap,
     ) -> Lookup<Answer> {
-        let url = match &request.location {
-            Location::Path(path) => match self.upstream.url(path) {
-                Ok(url) => url,
-                Err(failure) => return Lookup::Failed(failure),
-            },
-            Location::Url(url) => url.clone(),
+        let url = match self.upstream.locate(&request.location) {
+            Ok(url) => url,
+            Err(failure) => return Lookup::Failed(failure),
         };
         if let Some(accept) = request.accept {
             headers.insert(header::ACCEPT, HeaderValue::from_static(accept));

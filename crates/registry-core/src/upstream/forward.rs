@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use tokio::time::timeout;
+use url::Url;
 
 use super::{
-    FailureKind, Lookup, Source,
+    FailureKind, Location, Lookup, Source,
     body::{decode, read_limited},
     call::{Call, Content},
 };
@@ -18,8 +19,8 @@ use super::{
 pub struct Forward {
     /// The method. Only GET is tried again.
     pub method: Method,
-    /// The path below the upstream's URL, percent-encoded, with its query.
-    pub path: String,
+    /// The path below the upstream's URL, percent-encoded, with its query; or a URL that stands in one of its documents.
+    pub location: Location,
     /// `Accept`.
     pub accept: &'static str,
     /// The media type of the body, and the body.
@@ -39,7 +40,12 @@ pub struct Forwarded {
 impl Forward {
     /// A GET.
     pub fn get(path: impl Into<String>, accept: &'static str) -> Self {
-        Self { method: Method::GET, path: path.into(), accept, content: None }
+        Self { method: Method::GET, location: Location::Path(path.into()), accept, content: None }
+    }
+
+    /// A GET of a URL that stands in one of the upstream's documents. It is weighed before it is asked.
+    pub fn get_url(url: Url, accept: &'static str) -> Self {
+        Self { method: Method::GET, location: Location::Url(url), accept, content: None }
     }
 
     /// A POST.
@@ -50,7 +56,7 @@ impl Forward {
         body: impl Into<Bytes>,
     ) -> Self {
         let content = Some((media_type, body.into()));
-        Self { method: Method::POST, path: path.into(), accept, content }
+        Self { method: Method::POST, location: Location::Path(path.into()), accept, content }
     }
 }
 
@@ -72,7 +78,7 @@ impl Source {
     /// Passes a question through. The answer is at most as large as a document.
     pub async fn forward(&self, forward: &Forward) -> Lookup<Forwarded> {
         let config = &self.upstream.config;
-        let url = match self.upstream.url(&forward.path) {
+        let url = match self.upstream.locate(&forward.location) {
             Ok(url) => url,
             Err(failure) => return Lookup::Failed(failure),
         };

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::{
-    Failure, FailureKind, UpstreamConfig, UpstreamId,
+    Failure, FailureKind, Location, UpstreamConfig, UpstreamId,
     address::Reach,
     breaker::BreakerState,
     call::Content,
@@ -89,6 +89,14 @@ impl Upstream {
 
     pub(crate) fn failure(&self, kind: FailureKind) -> Failure {
         Failure::new(self.id(), kind)
+    }
+
+    /// The URL of a place. One that stands in a document is weighed when it is asked.
+    pub(crate) fn locate(&self, location: &Location) -> Result<Url, Failure> {
+        match location {
+            Location::Path(path) => self.url(path),
+            Location::Url(url) => Ok(url.clone()),
+        }
     }
 
     /// The URL of a path below the configured one. The path is percent-encoded and may have a query; it cannot leave the configured

@@ -64,6 +64,22 @@ impl Error {
         Refusal::NotFound(format!("crate \"{name}\" does not exist")).into()
     }
 
+    /// A crate of another registry, whose place nobody takes by accident.
+    pub(crate) fn taken(name: &CrateName) -> Self {
+        Refusal::Forbidden(format!(
+            "\"{name}\" is a crate of the registry that this one stands before: to publish under its name, have it reserved here"
+        ))
+        .into()
+    }
+
+    /// A change to a crate that was not published here.
+    pub(crate) fn not_hosted(name: &CrateName) -> Self {
+        Refusal::NotFound(format!(
+            "crate \"{name}\" was not published to this registry, so it cannot be changed here"
+        ))
+        .into()
+    }
+
     /// A version that is not there.
     pub(crate) fn no_version(name: &CrateName, version: &Version) -> Self {
         Refusal::NotFound(format!("crate \"{name}\" has no version {version}")).into()

@@ -32,8 +32,11 @@
 //! `wire` parses and renders without I/O (the upload, the packaged manifest, the index); `store` has the document of a crate and
 //! every change to it.
 //!
-//! What is not here: pulling through from another registry (a crate that was not published here does not exist), RFC 3231's
-//! asymmetric tokens (they are refused with 401), the Git index protocol, and download counts (they are told as 0).
+//! Crates that were not published here are pulled through from other registries where the host's services have upstreams
+//! (`upstream`).
+//!
+//! What is not here: RFC 3231's asymmetric tokens (they are refused with 401), the Git index protocol, and download counts (they are
+//! told as 0).
 
 mod administration;
 mod config;
@@ -43,6 +46,7 @@ mod maintenance;
 mod names;
 mod registry;
 mod store;
+mod upstream;
 mod version;
 mod wire;
 

@@ -81,7 +81,12 @@ impl CrateName {
 
     /// The path of the crate's index file: `1/a`, `2/ab`, `3/a/abc`, `ab/cd/abcde`, always in lowercase.
     pub(crate) fn index_path(&self) -> String {
-        let name = self.0.to_ascii_lowercase();
+        self.index_path_as_spelled().to_ascii_lowercase()
+    }
+
+    /// [`CrateName::index_path`] with upper and lower case as they are: what a `{prefix}` of other registries is cut from.
+    pub(crate) fn index_path_as_spelled(&self) -> String {
+        let name = self.as_str();
         let part = |range: std::ops::Range<usize>| name.get(range).unwrap_or_default();
         match name.len() {
             1 => format!("1/{name}"),

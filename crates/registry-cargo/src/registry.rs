@@ -7,6 +7,7 @@ use registry_core::{
     Actor, Instance, PackageRegistry, Request, Response, Services,
     hooks::Operation,
     storage::{Draft, StorageError},
+    upstream::Upstreams,
 };
 
 use crate::{
@@ -30,13 +31,15 @@ struct Inner {
     services: Services,
     config: CargoConfig,
     crates: Crates,
+    upstreams: Upstreams,
 }
 
 impl CargoRegistry {
     /// A registry for this instance. Does no I/O.
     pub fn new(instance: Instance, services: Services, config: CargoConfig) -> Self {
         let crates = Crates::new(services.storage.store(&instance));
-        Self { inner: Arc::new(Inner { instance, services, config, crates }) }
+        let upstreams = Upstreams::new(&instance, &services);
+        Self { inner: Arc::new(Inner { instance, services, config, crates, upstreams }) }
     }
 
     /// The settings.
@@ -50,6 +53,10 @@ impl CargoRegistry {
 
     pub(crate) fn crates(&self) -> &Crates {
         &self.inner.crates
+    }
+
+    pub(crate) fn upstreams(&self) -> &Upstreams {
+        &self.inner.upstreams
     }
 
     /// Changes a crate: asks the hooks, commits, tells the catalog.

@@ -13,7 +13,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::{error::Error, names::CrateName, registry::CargoRegistry, store::document::CrateDocument};
+use crate::{
+    error::Error,
+    names::CrateName,
+    registry::CargoRegistry,
+    store::document::CrateDocument,
+    upstream::{self, Found},
+};
 
 /// The largest body of a request that is no publish.
 const SMALL_BODY: u64 = 64 << 10;
@@ -65,9 +71,14 @@ impl<'r> Call<'r> {
     ) -> Result<(Actor, CrateName), Error> {
         let actor = self.actor().await?;
         let document = self.registry.crates().read(asked).await?;
+        let nothing_here = document.is_none() && self.registry.upstreams().exist();
         let published = document.map(|document| document.name.clone());
         let name = published.filter(|name| name.is_spelled_as(asked)).unwrap_or_else(|| asked.clone());
         self.check(&actor, &name, actions).await?;
+        // It may be another registry's, of which nothing can be changed here.
+        if nothing_here {
+            return Err(Error::not_hosted(&name));
+        }
         Ok((actor, name))
     }
 
@@ -97,6 +108,20 @@ impl<'r> Call<'r> {
         Err(refused)
     }
 
+    /// The crate, here or elsewhere, if who asks may read it.
+    pub(crate) async fn find_crate(&self, name: &CrateName) -> Result<(Actor, Found), Error> {
+        if !self.registry.upstreams().exist() {
+            let (actor, document) = self.read_crate(name).await?;
+            return Ok((actor, Found::Hosted(document)));
+        }
+        let actor = self.actor().await?;
+        // Rights come before anybody is asked, and go by how the crate is called where that is known.
+        let here = self.registry.crates().load(name).await?;
+        self.may_read(&actor, name, here.as_ref().map_or(name, |document| &document.name)).await?;
+        let found = upstream::find(self.registry, &actor, name).await?;
+        found.map(|found| (actor, found)).ok_or_else(|| Error::no_crate(name))
+    }
+
     /// The crate, if it is there and who asks may read it: a name that a user may not read is answered as one that is not there,
     /// since cargo asks for other spellings of a name and takes any other answer for a failure.
     pub(crate) async fn read_crate(
@@ -105,14 +130,17 @@ impl<'r> Call<'r> {
     ) -> Result<(Actor, Arc<Versioned<CrateDocument>>), Error> {
         let actor = self.actor().await?;
         let document = self.registry.crates().load(name).await?;
-        let published = document.as_ref().map_or(name, |document| &document.name);
-        match self.allows(&actor, published, Action::Read).await {
-            Ok(()) => {}
-            Err(AuthError::Forbidden(_)) => return Err(Error::no_crate(name)),
-            Err(error) => return Err(error.into()),
-        }
+        self.may_read(&actor, name, document.as_ref().map_or(name, |document| &document.name)).await?;
         let document = document.ok_or_else(|| Error::no_crate(name))?;
         Ok((actor, document))
+    }
+
+    async fn may_read(&self, actor: &Actor, asked: &CrateName, published: &CrateName) -> Result<(), Error> {
+        match self.allows(actor, published, Action::Read).await {
+            Ok(()) => Ok(()),
+            Err(AuthError::Forbidden(_)) => Err(Error::no_crate(asked)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     // ----- what

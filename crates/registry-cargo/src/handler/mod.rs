@@ -2,6 +2,7 @@
 
 mod call;
 mod change;
+mod foreign;
 mod owners;
 mod publish;
 mod read;

@@ -1,7 +1,7 @@
 //! `cargo owner`. Owners are told; what somebody may do, their scopes say.
 
 use http::StatusCode;
-use registry_core::{Response, auth::Action, hooks::Operation};
+use registry_core::{Response, auth::Action, hooks::Operation, http::Refusal};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -20,7 +20,10 @@ struct Users {
 
 /// `GET …/owners`.
 pub(crate) async fn list(call: &Call<'_>, name: &CrateName) -> Result<Response, Error> {
-    let (_, document) = call.read_crate(name).await?;
+    let (_, document) = call.read_crate(name).await.map_err(|error| match error {
+        Error::Common(Refusal::NotFound(_)) if call.registry.upstreams().exist() => Error::not_hosted(name),
+        error => error,
+    })?;
     let users: Vec<_> =
         document.owners.iter().map(|owner| json!({"id": id(owner), "login": owner, "name": null})).collect();
     Ok(json_response(StatusCode::OK, &json!({"users": users})))

@@ -23,6 +23,7 @@ use crate::{
         changes::{self, Publish, Published},
         document::Release,
     },
+    upstream,
     version::Version,
     wire::{
         manifest::{self, Expected},
@@ -61,6 +62,9 @@ pub(crate) async fn publish(call: &mut Call<'_>) -> Result<Response, Error> {
         // Asked here only to spare the store the bytes; the commit asks again.
         let current = call.registry.crates().read(&wanted.name).await?;
         changes::check_free(current.as_deref().map(|found| &found.value), &wanted.name, &wanted.version)?;
+        if upstream::is_taken(call.registry, &actor, &wanted.name).await? {
+            return Err(Error::taken(&wanted.name));
+        }
         Ok::<_, Error>((wanted, bytes.len()))
     };
     let (wanted, metadata) = match head.await {

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use registry_core::{
     Actor, PackageRegistry as _, Response,
@@ -11,8 +12,11 @@ use registry_core::{
 };
 use serde_json::json;
 
-use super::call::{Call, json_response};
-use crate::{error::Error, names::CrateName, version::Version, wire::index};
+use super::{
+    call::{Call, json_response},
+    foreign,
+};
+use crate::{error::Error, names::CrateName, upstream::Found, version::Version, wire::index};
 
 /// `GET /config.json`. A client sends no token here until it is told 401, and none later unless `auth-required` is true.
 pub(crate) async fn config(call: &Call<'_>) -> Result<Response, Error> {
@@ -43,28 +47,43 @@ async fn auth_required(call: &Call<'_>) -> Result<bool, Error> {
 
 /// `GET /{prefix}/{name}`: rendered and compressed once a revision.
 pub(crate) async fn index(call: &Call<'_>, name: &CrateName) -> Result<Response, Error> {
-    let (actor, document) = call.read_crate(name).await?;
+    let (actor, found) = call.find_crate(name).await?;
+    let document = match found {
+        Found::Hosted(document) => document,
+        Found::Foreign(theirs) => return foreign::index(call, &actor, *theirs, None).await,
+        Found::Both(document, theirs) => return foreign::index(call, &actor, *theirs, Some(document)).await,
+    };
     told(call, &actor, name).await?;
     let crates = call.registry.crates();
     let representation = crates.store().derived(&crates.key(name), &document.revision, "index", || {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding, Authorization"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        let representation = Representation::new(
-            HeaderValue::from_static("text/plain; charset=utf-8"),
-            index::render(&document).into(),
-            Some(SystemTime::from(document.modified)),
-            headers,
-        );
-        let weight = representation.weight();
-        (representation, weight)
+        let modified = Some(SystemTime::from(document.modified));
+        index_file(index::render(&document).into(), modified)
     });
     Ok(representation.respond(&call.parts))
 }
 
+/// An index file as it is sent, and its weight.
+pub(super) fn index_file(body: Bytes, modified: Option<SystemTime>) -> (Representation, usize) {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding, Authorization"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    let representation = Representation::new(content_type, body, modified, headers);
+    let weight = representation.weight();
+    (representation, weight)
+}
+
+/// The headers of a crate's file. The bytes of a version never change. Whether they may be read can, so only the client keeps them.
+pub(super) fn file_headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+}
+
 /// Asks and tells the hooks of a read.
-async fn told(call: &Call<'_>, actor: &Actor, name: &CrateName) -> Result<(), Error> {
+pub(super) async fn told(call: &Call<'_>, actor: &Actor, name: &CrateName) -> Result<(), Error> {
     let crates = call.registry.crates();
     let permit = crates
         .store()
@@ -80,7 +99,17 @@ pub(crate) async fn download(
     name: &CrateName,
     version: &Version,
 ) -> Result<Response, Error> {
-    let (actor, document) = call.read_crate(name).await?;
+    let (actor, found) = call.find_crate(name).await?;
+    let document = match found {
+        Found::Hosted(document) => document,
+        Found::Both(document, theirs) => {
+            if !document.has_had(version) {
+                return foreign::download(call, &actor, *theirs, version).await;
+            }
+            document
+        }
+        Found::Foreign(theirs) => return foreign::download(call, &actor, *theirs, version).await,
+    };
     let release = document.releases.get(version).ok_or_else(|| Error::no_version(name, version))?;
     let sha256 = release.data.sha256.clone().unwrap_or_default();
     let crates = call.registry.crates();
@@ -98,16 +127,12 @@ pub(crate) async fn download(
                 .content_type("application/gzip")
         })
         .await?;
-    let mut headers = HeaderMap::new();
-    // The bytes of a version never change. Whether they may be read can, so only the client keeps them.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let artifact = ArtifactResponse {
         size: release.data.size,
         etag: HeaderValue::try_from(format!("\"{sha256}\"")).map_err(Refusal::internal)?,
         content_type: HeaderValue::from_static("application/gzip"),
         modified: Some(SystemTime::from(release.published)),
-        headers,
+        headers: file_headers(),
     };
     let (store, data) = (crates.store().clone(), release.data.clone());
     let open = move |range| {

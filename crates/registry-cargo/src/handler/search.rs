@@ -11,7 +11,10 @@ use registry_core::{
 };
 use serde_json::json;
 
-use super::call::{Call, json_response};
+use super::{
+    call::{Call, json_response},
+    foreign,
+};
 use crate::{error::Error, names::CrateName, wire::catalog::rank};
 
 /// The most crates in an answer.
@@ -50,7 +53,7 @@ pub(crate) async fn search(call: &Call<'_>) -> Result<Response, Error> {
     }
     // Names make the order stable from page to page.
     found.sort_by(|(a_rank, a), (b_rank, b)| a_rank.cmp(b_rank).then_with(|| a.name.cmp(&b.name)));
-    let crates: Vec<_> = found
+    let mut crates: Vec<_> = found
         .iter()
         .skip((page - 1).saturating_mul(per_page))
         .take(per_page)
@@ -62,5 +65,11 @@ pub(crate) async fn search(call: &Call<'_>) -> Result<Response, Error> {
             })
         })
         .collect();
-    Ok(json_response(StatusCode::OK, &json!({"crates": crates, "meta": {"total": found.len()}})))
+    // What is here comes first; the other registry is asked for the rest of the page.
+    let rest = per_page.saturating_sub(crates.len());
+    let their_page = page.saturating_sub(found.len() / per_page);
+    let (theirs, more) = foreign::search(call, &actor, &text, (their_page.max(1), per_page)).await?;
+    crates.extend(theirs.into_iter().take(rest));
+    let total = (found.len() as u64).saturating_add(more);
+    Ok(json_response(StatusCode::OK, &json!({"crates": crates, "meta": {"total": total}})))
 }

@@ -4,17 +4,24 @@ use http::StatusCode;
 use registry_core::Response;
 use serde_json::{Value, json};
 
-use super::call::{Call, json_response};
+use super::{
+    call::{Call, json_response},
+    foreign,
+};
 use crate::{
     error::Error,
     names::CrateName,
     store::document::{CrateDocument, Release},
+    upstream::Found,
     version::Version,
 };
 
 /// `GET /api/v1/crates/{crate}`.
 pub(crate) async fn krate(call: &Call<'_>, name: &CrateName) -> Result<Response, Error> {
-    let (_, document) = call.read_crate(name).await?;
+    let document = match call.find_crate(name).await?.1 {
+        Found::Hosted(document) | Found::Both(document, _) => document,
+        Found::Foreign(theirs) => return Ok(foreign::krate(&theirs)),
+    };
     let (highest, release) = document.highest().ok_or_else(|| Error::no_crate(name))?;
     let stable = document
         .releases
@@ -52,13 +59,22 @@ pub(crate) async fn krate(call: &Call<'_>, name: &CrateName) -> Result<Response,
 
 /// `GET /api/v1/crates/{crate}/versions`.
 pub(crate) async fn versions(call: &Call<'_>, name: &CrateName) -> Result<Response, Error> {
-    let (_, document) = call.read_crate(name).await?;
+    let document = match call.find_crate(name).await?.1 {
+        Found::Hosted(document) | Found::Both(document, _) => document,
+        Found::Foreign(theirs) => return Ok(foreign::versions(&theirs)),
+    };
     Ok(json_response(StatusCode::OK, &json!({"versions": all(&document)})))
 }
 
 /// `GET /api/v1/crates/{crate}/{version}`.
 pub(crate) async fn version(call: &Call<'_>, name: &CrateName, version: &Version) -> Result<Response, Error> {
-    let (_, document) = call.read_crate(name).await?;
+    let document = match call.find_crate(name).await?.1 {
+        Found::Hosted(document) => document,
+        Found::Both(document, _) if document.has_had(version) => document,
+        Found::Both(_, theirs) | Found::Foreign(theirs) => {
+            return foreign::version(call, *theirs, version).await;
+        }
+    };
     let release = document.releases.get(version).ok_or_else(|| Error::no_version(name, version))?;
     Ok(json_response(StatusCode::OK, &json!({"version": one(&document, version, release)})))
 }

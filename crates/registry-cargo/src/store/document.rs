@@ -142,6 +142,12 @@ impl CrateDocument {
         self.modified = now.trunc_subsecs(0).max(self.modified + Duration::seconds(1));
     }
 
+    /// Whether a version, or one that must not exist beside it, is here or was.
+    pub(crate) fn has_had(&self, version: &Version) -> bool {
+        let same = |other: &Version| other.without_build() == version.without_build();
+        self.releases.keys().any(same) || self.removed.keys().any(same)
+    }
+
     /// Whether clients see a crate: it has a version.
     pub(crate) fn is_live(&self) -> bool {
         !self.releases.is_empty()

@@ -61,6 +61,14 @@ impl Crates {
         self.root().child().segment(&name.collision_key()).fixed("-").segment(&file).build()
     }
 
+    /// [`Crates::read`], and that nothing is there is never told from an old state.
+    pub(crate) async fn state(
+        &self,
+        name: &CrateName,
+    ) -> Result<Option<Arc<Versioned<CrateDocument>>>, StorageError> {
+        self.store.read_unless(&self.key(name), |document: &CrateDocument| document.forgotten).await
+    }
+
     /// What there is at the place of a name, however it is spelled, with or without versions. Nothing, where it was given free.
     pub(crate) async fn read(
         &self,

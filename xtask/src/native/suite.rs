@@ -27,12 +27,14 @@ const OCI_REDIRECTS: &str = include_str!("../../suites/oci-redirect.toml");
 
 /// Other steps for the clients of a protocol, through a server that asks another one.
 const UPSTREAMS: &[(&str, &str)] = &[
+    ("cargo", include_str!("../../suites/cargo-upstream.toml")),
     ("npm", include_str!("../../suites/npm-upstream.toml")),
     ("pypi", include_str!("../../suites/pypi-upstream.toml")),
 ];
 
 /// What some clients do through a server that asks the registry which they use by themselves.
 const LIVE: &[(&str, &str)] = &[
+    ("cargo", include_str!("../../suites/cargo-live.toml")),
     ("npm", include_str!("../../suites/npm-live.toml")),
     ("pypi", include_str!("../../suites/pypi-live.toml")),
 ];

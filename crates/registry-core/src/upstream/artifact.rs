@@ -269,6 +269,17 @@ impl Source {
         }
     }
 
+    /// What is stored of an artefact, and nothing else: nobody is asked.
+    pub async fn kept_artifact(&self, resource: &Resource) -> Lookup<UpstreamArtifact> {
+        let key = resource.artifact_key(self.upstreams.store(), &self.upstream);
+        let expected = Expected::default();
+        match self.stored_artifact(&key, &expected).await {
+            Ok(Some(stored)) => Lookup::Found(self.present_stored(stored, &expected)),
+            Ok(None) => Lookup::Absent,
+            Err(failure) => Lookup::Failed(failure),
+        }
+    }
+
     /// What is stored of an artefact, if it is what is expected.
     pub(crate) async fn stored_artifact(
         &self,

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::HeaderMap;
 use tokio::time::timeout;
+use url::Url;
 
 use super::{
-    FailureKind, Lookup, Route, Source,
+    FailureKind, Location, Lookup, Route, Source,
     call::Content,
     engine::History,
     flight::Watcher,
@@ -32,8 +33,8 @@ const SHARED_FAILURE: Duration = Duration::from_secs(1);
 pub struct DocumentRequest {
     /// What it is called.
     pub resource: Resource,
-    /// Its path below the upstream's URL, percent-encoded.
-    pub path: String,
+    /// Where it lies.
+    pub location: Location,
     /// `Accept`.
     pub accept: &'static str,
     /// How long it is fresh, where the configuration does not say.
@@ -51,13 +52,13 @@ impl fmt::Debug for DocumentRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DocumentRequest")
             .field("resource", &self.resource)
-            .field("path", &self.path)
+            .field("location", &self.location)
             .finish_non_exhaustive()
     }
 }
 
 impl DocumentRequest {
-    /// A document that is fresh for so long.
+    /// A document at a path below the upstream's URL, percent-encoded, that is fresh for so long.
     pub fn new(
         resource: Resource,
         path: impl Into<String>,
@@ -65,7 +66,14 @@ impl DocumentRequest {
         ttl: Duration,
         check: impl Fn(&HeaderMap, &Bytes) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
-        Self { resource, path: path.into(), accept, ttl, check: Arc::new(check), scope: None }
+        let location = Location::Path(path.into());
+        Self { resource, location, accept, ttl, check: Arc::new(check), scope: None }
+    }
+
+    /// At a URL that stands in another document of the upstream. It is weighed before it is asked.
+    pub fn at(mut self, url: Url) -> Self {
+        self.location = Location::Url(url);
+        self
     }
 
     /// With the scope that a token endpoint is asked for.

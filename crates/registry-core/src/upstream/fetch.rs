@@ -97,7 +97,7 @@ impl Source {
 
     /// Asks the upstream and reads its answer.
     async fn ask(&self, request: &DocumentRequest, copy: Option<&Copy>) -> Lookup<Asked> {
-        let url = match self.upstream.url(&request.path) {
+        let url = match self.upstream.locate(&request.location) {
             Ok(url) => url,
             Err(failure) => return Lookup::Failed(failure),
         };

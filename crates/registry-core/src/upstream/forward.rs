@@ -43,11 +43,6 @@ impl Forward {
         Self { method: Method::GET, location: Location::Path(path.into()), accept, content: None }
     }
 
-    /// A GET of a URL that stands in one of the upstream's documents. It is weighed before it is asked.
-    pub fn get_url(url: Url, accept: &'static str) -> Self {
-        Self { method: Method::GET, location: Location::Url(url), accept, content: None }
-    }
-
     /// A POST.
     pub fn post(
         path: impl Into<String>,
@@ -57,6 +52,12 @@ impl Forward {
     ) -> Self {
         let content = Some((media_type, body.into()));
         Self { method: Method::POST, location: Location::Path(path.into()), accept, content }
+    }
+
+    /// At a URL that stands in one of the upstream's documents. It is weighed before it is asked.
+    pub fn at(mut self, url: Url) -> Self {
+        self.location = Location::Url(url);
+        self
     }
 }
 

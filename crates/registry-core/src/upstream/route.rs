@@ -187,7 +187,7 @@ impl Route {
 
     /// Asks one source after the other until one has it. A failure ends the search, so that it does not make a name come from
     /// elsewhere, unless the configuration says `on_error = "next"`.
-    pub(crate) async fn first<'s, T, F>(&'s self, ask: impl Fn(&'s Source) -> F) -> Lookup<T>
+    pub async fn first<'s, T, F>(&'s self, ask: impl Fn(&'s Source) -> F) -> Lookup<T>
     where
         F: Future<Output = Lookup<T>>,
     {

@@ -66,6 +66,14 @@ impl Error {
         Refusal::NotFound(format!("there is no package \"{name}\"")).into()
     }
 
+    /// A package of another repository, whose place nobody takes by accident.
+    pub(crate) fn taken(name: &crate::names::PackageName) -> Self {
+        Refusal::Forbidden(format!(
+            "\"{name}\" is a package of the repository that this one stands before: to publish under its name, have it reserved here"
+        ))
+        .into()
+    }
+
     /// The answer's status.
     pub(crate) fn status(&self) -> StatusCode {
         match self {

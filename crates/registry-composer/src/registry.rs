@@ -7,6 +7,7 @@ use registry_core::{
     Actor, Instance, PackageRegistry, Pattern, Request, Response, Services,
     hooks::Operation,
     storage::{Draft, StorageError},
+    upstream::Upstreams,
 };
 use tokio::sync::Semaphore;
 
@@ -34,6 +35,7 @@ struct Inner {
     config: ComposerConfig,
     reserved: Vec<Pattern>,
     packages: Packages,
+    upstreams: Upstreams,
     renderers: Semaphore,
 }
 
@@ -43,7 +45,10 @@ impl ComposerRegistry {
         let packages = Packages::new(services.storage.store(&instance));
         let reserved = config.reserved_names.iter().map(|pattern| Pattern::new(pattern)).collect();
         let renderers = Semaphore::new(RENDERERS);
-        Self { inner: Arc::new(Inner { instance, services, config, reserved, packages, renderers }) }
+        let upstreams = Upstreams::new(&instance, &services);
+        Self {
+            inner: Arc::new(Inner { instance, services, config, reserved, packages, upstreams, renderers }),
+        }
     }
 
     /// The settings.
@@ -57,6 +62,10 @@ impl ComposerRegistry {
 
     pub(crate) fn packages(&self) -> &Packages {
         &self.inner.packages
+    }
+
+    pub(crate) fn upstreams(&self) -> &Upstreams {
+        &self.inner.upstreams
     }
 
     /// Whether a name belongs to this registry even if it was never published.

@@ -82,7 +82,7 @@ pub(crate) fn is_dev(normalized: &str) -> bool {
     normalized.starts_with("dev-") || normalized.ends_with("-dev")
 }
 
-fn identity(normalized: &str) -> String {
+pub(crate) fn identity(normalized: &str) -> String {
     if normalized.starts_with("dev-") {
         return normalized.to_owned();
     }

@@ -7,7 +7,7 @@ use registry_core::{
 };
 use serde_json::{Map, Value, json};
 
-use super::call::Call;
+use super::{call::Call, foreign};
 use crate::{
     error::{Error, json_response},
     wire::listing::{score, search_result},
@@ -95,14 +95,21 @@ pub(crate) async fn search(call: &Call<'_>) -> Result<Response, Error> {
         .filter_map(|(entry, details)| Some((score(entry, &words)?, entry, details)))
         .collect();
     found.sort_by(|(a, a_entry, _), (b, b_entry, _)| b.cmp(a).then_with(|| a_entry.name.cmp(&b_entry.name)));
-    let results: Vec<Value> = found
+    let mut results: Vec<Value> = found
         .iter()
         .skip((page - 1) * size)
         .take(size)
         .map(|(_, entry, details)| search_result(entry, details, &call.base))
         .collect();
-    let mut body = json!({"results": results, "total": found.len()});
-    if page * size < found.len()
+    // What is here comes first; the other repository is asked for the rest of the page.
+    let rest = size.saturating_sub(results.len());
+    let their_page = page.saturating_sub(found.len() / size).max(1);
+    let asked = (text, kind.unwrap_or_default());
+    let (theirs, more) = foreign::search(call, &actor, asked, (their_page, size)).await?;
+    results.extend(theirs.into_iter().take(rest));
+    let total = found.len().saturating_add(more);
+    let mut body = json!({"results": results, "total": total});
+    if page.saturating_mul(size) < total
         && let Some(body) = body.as_object_mut()
     {
         let mut next = format!("{}/search.json?page={}", call.base, page + 1);

@@ -2,6 +2,7 @@
 
 mod call;
 mod edit;
+mod foreign;
 mod listing;
 mod notify;
 mod read;

@@ -5,10 +5,11 @@ use registry_core::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::call::Call;
+use super::{call::Call, foreign};
 use crate::{
     error::{Error, json_response},
     names::PackageName,
+    upstream,
 };
 
 /// The largest body of a request that is not an upload.
@@ -74,14 +75,18 @@ pub(crate) async fn advisories(call: &mut Call<'_>) -> Result<Response, Error> {
     if names.len() > MAX_NAMES {
         return Err(Error::bad(format!("at most {MAX_NAMES} packages can be asked for at once")));
     }
-    let mut advisories = Map::new();
+    let (mut advisories, mut theirs) = (Map::new(), Vec::new());
     for name in names {
         if let Ok(parsed) = name.parse::<PackageName>()
             && is_known(call, &actor, &parsed).await?
         {
+            if upstream::is_foreign(call.registry, &actor, &parsed).await? {
+                theirs.push(name.clone());
+            }
             advisories.insert(name, Value::Array(Vec::new()));
         }
     }
+    advisories.extend(foreign::advisories(call, &actor, &theirs).await?);
     Ok(json_response(StatusCode::OK, &json!({"advisories": advisories})))
 }
 
@@ -90,5 +95,7 @@ async fn is_known(call: &Call<'_>, actor: &registry_core::Actor, name: &PackageN
     if call.allows(actor, name.as_str(), registry_core::auth::Action::Read).await.is_err() {
         return Ok(false);
     }
-    Ok(call.registry.is_reserved(name) || call.registry.packages().load(name).await?.is_some())
+    Ok(call.registry.packages().load(name).await?.is_some()
+        || upstream::is_reserved(call.registry, actor, name).await?
+        || upstream::is_foreign(call.registry, actor, name).await?)
 }

@@ -10,11 +10,12 @@ use registry_core::{
     storage::Versioned,
 };
 
-use super::call::Call;
+use super::{call::Call, foreign};
 use crate::{
     error::Error,
     names::PackageName,
     store::package::Package,
+    upstream::{self, Found},
     wire::metadata::{Part, document, render},
 };
 
@@ -24,13 +25,23 @@ const LARGE: usize = 200;
 /// `GET /p2/<package>.json` and `…~dev.json`.
 pub(crate) async fn metadata(call: &Call<'_>, name: &PackageName, part: Part) -> Result<Response, Error> {
     let actor = call.read_access(name).await?;
-    let representation = match call.registry.packages().load(name).await? {
-        Some(package) => {
+    let representation = match upstream::find(call.registry, &actor, name, part).await? {
+        Some(Found::Hosted(package)) => {
             told(call, &actor, name).await?;
             rendered(call, name, package, part).await?
         }
+        Some(Found::Foreign(theirs)) => {
+            told(call, &actor, name).await?;
+            return foreign::metadata(call, name, *theirs, None, part).await;
+        }
+        Some(Found::Both(package, theirs)) => {
+            told(call, &actor, name).await?;
+            return foreign::metadata(call, name, *theirs, Some(package), part).await;
+        }
         // Without versions, but not unknown: clients look for it nowhere else.
-        None if call.registry.is_reserved(name) => Arc::new(form(document(name.as_str(), &[]), None)),
+        None if upstream::is_reserved(call.registry, &actor, name).await? => {
+            Arc::new(form(document(name.as_str(), &[]), None))
+        }
         None => return Err(Error::no_package(name.as_str())),
     };
     Ok(representation.respond(&call.parts))
@@ -66,7 +77,7 @@ async fn rendered(
     Ok(tokio::task::spawn_blocking(make).await.map_err(Refusal::internal)?)
 }
 
-fn form(body: Vec<u8>, modified: Option<SystemTime>) -> Representation {
+pub(super) fn form(body: Vec<u8>, modified: Option<SystemTime>) -> Representation {
     let mut headers = HeaderMap::new();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding, Authorization"));
@@ -74,8 +85,18 @@ fn form(body: Vec<u8>, modified: Option<SystemTime>) -> Representation {
     Representation::new(HeaderValue::from_static("application/json"), body.into(), modified, headers)
 }
 
+/// The headers of an archive. The bytes never change. Whether they may be read can, so only the client keeps them.
+pub(super) fn archive_headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+    headers.insert(header::VARY, HeaderValue::from_static("Authorization"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+}
+
 /// Asks and tells the hooks of a read of metadata.
-async fn told(call: &Call<'_>, actor: &Actor, name: &PackageName) -> Result<(), Error> {
+pub(super) async fn told(call: &Call<'_>, actor: &Actor, name: &PackageName) -> Result<(), Error> {
     let packages = call.registry.packages();
     let event = || packages.store().event(Operation::Get, &packages.key(name), actor).package(name.as_str());
     let permit = packages.store().permit_with(event).await?;
@@ -87,10 +108,20 @@ async fn told(call: &Call<'_>, actor: &Actor, name: &PackageName) -> Result<(), 
 pub(crate) async fn archive(call: &Call<'_>, name: &PackageName, file: &str) -> Result<Response, Error> {
     let actor = call.read_access(name).await?;
     let packages = call.registry.packages();
-    let package = packages.load(name).await?.ok_or_else(|| Error::no_package(name.as_str()))?;
-    let dist = file.strip_suffix(".zip").and_then(|reference| package.dist(reference));
-    let Some(dist) = dist.cloned() else {
-        return Err(Refusal::NotFound(format!("\"{name}\" has no such archive")).into());
+    let found = upstream::find(call.registry, &actor, name, Part::Releases).await?;
+    let no_archive = || Refusal::NotFound(format!("\"{name}\" has no such archive"));
+    let of =
+        |package: &Package| file.strip_suffix(".zip").and_then(|reference| package.dist(reference)).cloned();
+    let (package, dist) = match found.ok_or_else(|| Error::no_package(name.as_str()))? {
+        Found::Hosted(package) => {
+            let dist = of(&package).ok_or_else(no_archive)?;
+            (package, dist)
+        }
+        Found::Both(package, theirs) => match of(&package) {
+            Some(dist) => (package, dist),
+            None => return foreign::archive(call, &actor, name, *theirs, file).await,
+        },
+        Found::Foreign(theirs) => return foreign::archive(call, &actor, name, *theirs, file).await,
     };
     let version = package.releases.values().find(|release| release.dist.reference == dist.reference);
     let permit = packages
@@ -107,19 +138,13 @@ pub(crate) async fn archive(call: &Call<'_>, name: &PackageName, file: &str) -> 
                 .content_type("application/zip")
         })
         .await?;
-    let mut headers = HeaderMap::new();
-    // The bytes never change. Whether they may be read can, so only the client keeps them.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
-    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
-    headers.insert(header::VARY, HeaderValue::from_static("Authorization"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let etag = HeaderValue::try_from(format!("\"{}\"", dist.reference));
     let artifact = ArtifactResponse {
         size: dist.data.size,
         etag: etag.map_err(Refusal::internal)?,
         content_type: HeaderValue::from_static("application/zip"),
         modified: version.map(|release| SystemTime::from(release.published)),
-        headers,
+        headers: archive_headers(),
     };
     let (store, data) = (packages.store().clone(), dist.data);
     let open = move |range| {

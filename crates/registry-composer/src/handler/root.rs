@@ -15,12 +15,10 @@ const NOTHING: &str = "empty.invalid/none";
 /// `GET /packages.json`.
 pub(crate) async fn packages(call: &Call<'_>) -> Result<Response, Error> {
     let actor = call.reader().await?;
-    let patterns = patterns(call, &actor).await?;
     let base = &call.base;
-    let body = json!({
+    let mut body = json!({
         "packages": [],
         "metadata-url": format!("{base}/p2/%package%.json"),
-        "available-package-patterns": patterns,
         "list": format!("{base}/packages/list.json"),
         "search": format!("{base}/search.json?q=%query%&type=%type%"),
         "providers-api": format!("{base}/providers/%package%.json"),
@@ -30,6 +28,12 @@ pub(crate) async fn packages(call: &Call<'_>) -> Result<Response, Error> {
             "api-url": format!("{base}/api/security-advisories"),
         },
     });
+    // Which names upstreams have nobody knows beforehand: clients ask for all of them.
+    if !call.registry.upstreams().exist()
+        && let Some(body) = body.as_object_mut()
+    {
+        body.insert("available-package-patterns".to_owned(), patterns(call, &actor).await?.into());
+    }
     let mut headers = HeaderMap::new();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding, Authorization"));

@@ -24,6 +24,7 @@ use crate::{
         changes::{self, Publish, Published},
         package::{Dist, Release, Source},
     },
+    upstream,
     version::Version,
     wire::{manifest::Manifest, metadata},
 };
@@ -94,6 +95,9 @@ pub(crate) async fn upload(
     }
     if let Some(version) = &said.version {
         version.parse::<Version>()?;
+    }
+    if upstream::is_taken(call.registry, &actor, name).await? {
+        return Err(Error::taken(name));
     }
     let pending = receive(call, name, &mut said).await?;
 

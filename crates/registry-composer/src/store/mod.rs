@@ -86,6 +86,14 @@ impl Packages {
         Ok(document.filter(|document| !document.forgotten))
     }
 
+    /// [`Packages::load`], and that nothing is there is never told from an old state.
+    pub(crate) async fn state(
+        &self,
+        name: &PackageName,
+    ) -> Result<Option<Arc<Versioned<Package>>>, StorageError> {
+        self.store.read_unless(&self.key(name), |document: &Package| document.forgotten).await
+    }
+
     /// Where the vendors are noted.
     pub(crate) fn vendors_key(&self) -> Key {
         self.store.key().fixed("_vendors.json").build()

@@ -179,6 +179,11 @@ impl Package {
         releases + (self.removed.len() + self.replaced.len()) * 512
     }
 
+    /// Whether a version is here or was.
+    pub(crate) fn has_had(&self, identity: &str) -> bool {
+        self.releases.contains_key(identity) || self.removed.contains_key(identity)
+    }
+
     /// An archive by the reference that URLs and lock files have.
     pub(crate) fn dist(&self, reference: &str) -> Option<&Dist> {
         let live = self.releases.values().map(|release| &release.dist);

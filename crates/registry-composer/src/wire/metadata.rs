@@ -1,5 +1,7 @@
 //! A package's metadata as clients read it: `p2/<package>.json`.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 use serde_json::json;
@@ -10,8 +12,8 @@ use crate::{
     version::{compare, is_dev},
 };
 
-/// A version's keys and their values as JSON, in the order in which they are written.
-pub(crate) type Entry = IndexMap<String, String>;
+/// A version's keys and their values as JSON, in the order in which they are written. Versions share the values that they have in common.
+pub(crate) type Entry = IndexMap<String, Arc<str>>;
 
 /// Which versions a document holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,12 @@ pub(crate) fn time(at: DateTime<Utc>) -> String {
 
 /// The metadata document of a package.
 pub(crate) fn render(package: &Package, part: Part, base: &str) -> Vec<u8> {
+    let entries: Vec<Entry> = entries(package, part, base).into_iter().map(|(_, entry)| entry).collect();
+    document(package.name.as_str(), &entries)
+}
+
+/// The versions of a package that one document holds, the newest first, each with its normalised form.
+pub(crate) fn entries<'p>(package: &'p Package, part: Part, base: &str) -> Vec<(&'p str, Entry)> {
     let mut releases: Vec<&Release> = package
         .releases
         .values()
@@ -36,8 +44,7 @@ pub(crate) fn render(package: &Package, part: Part, base: &str) -> Vec<u8> {
         .filter(|release| is_dev(&release.normalized) == (part == Part::Branches))
         .collect();
     releases.sort_by(|a, b| compare(&b.normalized, &a.normalized).then_with(|| a.version.cmp(&b.version)));
-    let entries: Vec<Entry> = releases.into_iter().map(|release| entry(package, release, base)).collect();
-    document(package.name.as_str(), &entries)
+    releases.into_iter().map(|release| (release.normalized.as_str(), entry(package, release, base))).collect()
 }
 
 /// The document of a name that belongs here and has no versions.
@@ -88,20 +95,21 @@ pub(crate) fn dist(name: &str, dist: &Dist, base: &str) -> serde_json::Value {
 
 fn entry(package: &Package, release: &Release, base: &str) -> Entry {
     let mut entry = Entry::with_capacity(release.fields.len() + 8);
-    entry.insert("name".to_owned(), quoted(package.name.as_str()));
+    let mut insert = |key: &str, value: String| entry.insert(key.to_owned(), value.into());
+    insert("name", quoted(package.name.as_str()));
     for (key, value) in &release.fields {
-        entry.insert(key.clone(), value.get().to_owned());
+        insert(key, value.get().to_owned());
     }
-    entry.insert("version".to_owned(), quoted(&release.version));
-    entry.insert("version_normalized".to_owned(), quoted(&release.normalized));
+    insert("version", quoted(&release.version));
+    insert("version_normalized", quoted(&release.normalized));
     if let Some(source) = &release.source {
-        entry.insert("source".to_owned(), json!(source).to_string());
+        insert("source", json!(source).to_string());
     }
-    entry.insert("dist".to_owned(), dist(package.name.as_str(), &release.dist, base).to_string());
-    entry.insert("time".to_owned(), quoted(&time(release.time)));
-    entry.insert("published-time".to_owned(), quoted(&time(release.published)));
+    insert("dist", dist(package.name.as_str(), &release.dist, base).to_string());
+    insert("time", quoted(&time(release.time)));
+    insert("published-time", quoted(&time(release.published)));
     if let Some(abandoned) = &package.abandoned {
-        entry.insert("abandoned".to_owned(), abandoned.to_string());
+        insert("abandoned", abandoned.to_string());
     }
     entry
 }
@@ -136,7 +144,7 @@ mod tests {
             versions in proptest::collection::vec(
                 proptest::collection::vec(("[a-e]", "[0-2]|\"x\"|\\{\"k\":[1-2]\\}|\\[\\]|\\{\\}|null"), 0..6), 0..6)
         ) {
-            let entries: Vec<Entry> = versions.iter().map(|fields| fields.iter().cloned().collect()).collect();
+            let entries: Vec<Entry> = versions.iter().map(|fields| fields.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect()).collect();
             let text = document("acme/lib", &entries);
             let value: Value = serde_json::from_slice(&text).unwrap();
             prop_assert_eq!(&value["minified"], "composer/2.0");
@@ -152,7 +160,7 @@ mod tests {
     #[test]
     fn only_differences_are_written() {
         let entry = |pairs: &[(&str, &str)]| -> Entry {
-            pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+            pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect()
         };
         let entries = [
             entry(&[("name", "\"a/b\""), ("version", "\"2\""), ("require", "{\"x/y\":\"1\"}")]),

@@ -19,3 +19,5 @@ mod permissions;
 mod publish;
 #[cfg(test)]
 mod read;
+#[cfg(test)]
+mod upstream;

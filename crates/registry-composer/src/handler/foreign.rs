@@ -1,0 +1,183 @@
+//! Reading packages of other repositories.
+
+use std::{sync::Arc, time::SystemTime};
+
+use http::HeaderValue;
+use registry_core::{
+    Actor, Response,
+    auth::Action,
+    http::Refusal,
+    storage::Versioned,
+    upstream::{ArtifactHead, Failure, FailureKind, Unanswered},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{
+    call::Call,
+    read::{archive_headers, form, told},
+};
+use crate::{
+    error::Error,
+    names::PackageName,
+    store::package::Package,
+    upstream::{self, Foreign},
+    version::{compare, identity},
+    wire::metadata::{Entry, Part, document, entries},
+};
+
+/// A document with more versions than this is rendered on a thread of its own.
+const LARGE: usize = 200;
+
+/// One half of a package's metadata from another repository, beside what is hosted of it where both are shown. Hosted versions win.
+pub(crate) async fn metadata(
+    call: &Call<'_>,
+    name: &PackageName,
+    theirs: Foreign,
+    hosted: Option<Arc<Versioned<Package>>>,
+    part: Part,
+) -> Result<Response, Error> {
+    let beside = hosted.as_ref().map_or("", |hosted| hosted.revision.as_str());
+    let variant = format!("{part:?} of {name} at {} hiding {} beside {beside}", call.base, theirs.sifted.tag);
+    let large = theirs.versions.len() > LARGE;
+    let (of, base) = (name.clone(), call.base.clone());
+    let theirs = Arc::new(theirs);
+    let representation = if let Some(found) = theirs.document.derived_cached(&variant) {
+        found
+    } else {
+        let theirs = Arc::clone(&theirs);
+        let make = move || {
+            theirs.document.derived(&variant, || {
+                let body = render(&of, &theirs, hosted.as_deref().map(|hosted| &hosted.value), part, &base);
+                // Where rules hide versions or others stand beside them, the text changes while the upstream's does not, and
+                // clients have no finer validator than a time: they get none.
+                let plain = hosted.is_none() && theirs.is_plain();
+                let modified = plain.then(|| SystemTime::from(theirs.document.fetched()));
+                let form = form(body, modified);
+                let weight = form.weight();
+                (form, weight)
+            })
+        };
+        if large {
+            let _turn = call.registry.renderers().acquire().await.map_err(Refusal::internal)?;
+            tokio::task::spawn_blocking(make).await.map_err(Refusal::internal)?
+        } else {
+            make()
+        }
+    };
+    let mut response = representation.respond(&call.parts);
+    theirs.mark(response.headers_mut());
+    Ok(response)
+}
+
+fn render(name: &PackageName, theirs: &Foreign, hosted: Option<&Package>, part: Part, base: &str) -> Vec<u8> {
+    let shown = theirs.versions.iter().filter(|version| {
+        theirs.shows(version) && hosted.is_none_or(|hosted| !hosted.has_had(&identity(&version.normalized)))
+    });
+    let mut all: Vec<(&str, Entry)> =
+        shown.map(|version| (version.normalized.as_str(), version.entry(name, base))).collect();
+    if let Some(hosted) = hosted {
+        all.extend(entries(hosted, part, base));
+        all.sort_by(|(a, _), (b, _)| compare(b, a));
+    }
+    let entries: Vec<Entry> = all.into_iter().map(|(_, entry)| entry).collect();
+    document(name.as_str(), &entries)
+}
+
+/// An archive of another repository.
+pub(crate) async fn archive(
+    call: &Call<'_>,
+    actor: &Actor,
+    name: &PackageName,
+    theirs: Foreign,
+    file: &str,
+) -> Result<Response, Error> {
+    told(call, actor, name).await?;
+    let found = theirs.archive(call.registry, file, &call.parts.method).await?;
+    let found = found.ok_or_else(|| Refusal::NotFound(format!("\"{name}\" has no such archive")))?;
+    let zip = file.rsplit_once('.').is_some_and(|(_, kind)| kind == "zip");
+    let content_type = if zip { "application/zip" } else { "application/octet-stream" };
+    let content_type = Some(HeaderValue::from_static(content_type));
+    let head = ArtifactHead { content_type, etag: None, headers: archive_headers() };
+    Ok(found.respond(&call.parts, head).await?)
+}
+
+/// What an upstream finds, without what is ours or must not be read, and how many it finds in all. A text that names something hosted or
+/// reserved here is not told to anybody.
+pub(crate) async fn search(
+    call: &Call<'_>,
+    actor: &Actor,
+    (text, kind): (&str, &str),
+    (page, size): (usize, usize),
+) -> Result<(Vec<Value>, usize), Error> {
+    #[derive(Deserialize)]
+    struct Results {
+        #[serde(default)]
+        results: Vec<Map<String, Value>>,
+        #[serde(default)]
+        total: usize,
+    }
+    let nothing = Ok((Vec::new(), 0));
+    if !call.registry.upstreams().exist() {
+        return nothing;
+    }
+    for word in text.split_whitespace() {
+        let vendor = format!("{}/x", word.split('/').next().unwrap_or_default());
+        for name in [word, &vendor] {
+            let Ok(name) = name.parse::<PackageName>() else { continue };
+            if !upstream::is_foreign(call.registry, actor, &name).await? {
+                return nothing;
+            }
+        }
+    }
+    let more = format!("&page={page}&per_page={size}");
+    let Some(answer) = upstream::search(call.registry, actor, (text, kind), &more).await? else {
+        return nothing;
+    };
+    let Ok(answer) = serde_json::from_slice::<Results>(&answer.body) else { return nothing };
+    let mut found = Vec::new();
+    for one in answer.results.into_iter().take(size) {
+        let name = one.get("name").and_then(Value::as_str).and_then(|name| name.parse::<PackageName>().ok());
+        let Some(name) = name else { continue };
+        if call.allows(actor, name.as_str(), Action::Read).await.is_ok()
+            && upstream::is_foreign(call.registry, actor, &name).await?
+        {
+            let shown = ["name", "description", "url", "repository", "downloads", "favers", "abandoned"];
+            let shown = shown.into_iter().filter_map(|key| Some((key.to_owned(), one.get(key)?.clone())));
+            found.push(Value::Object(shown.collect()));
+        }
+    }
+    Ok((found, answer.total))
+}
+
+/// What an upstream knows of advisories on packages that are its own. That it cannot be asked is no answer: clients would take it for
+/// "there are none".
+pub(crate) async fn advisories(
+    call: &Call<'_>,
+    actor: &Actor,
+    names: &[String],
+) -> Result<Map<String, Value>, Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Advisories {
+        Of(Map<String, Value>),
+        #[allow(dead_code, reason = "an empty object is written as an empty list")]
+        None(Vec<()>),
+    }
+    #[derive(Deserialize)]
+    struct Answer {
+        advisories: Advisories,
+    }
+    if names.is_empty() {
+        return Ok(Map::new());
+    }
+    let Some((source, answer)) = upstream::advisories(call.registry, actor, names).await? else {
+        return Ok(Map::new());
+    };
+    let answer: Answer = serde_json::from_slice(&answer.body).map_err(|_| {
+        let kind = FailureKind::BadBody("its advisories are none".to_owned());
+        Unanswered::from(Failure::new(source.id(), kind))
+    })?;
+    let Advisories::Of(all) = answer.advisories else { return Ok(Map::new()) };
+    Ok(all.into_iter().filter(|(name, _)| names.contains(name)).collect())
+}

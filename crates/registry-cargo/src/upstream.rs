@@ -213,7 +213,7 @@ pub(crate) async fn search(
     let Some(mut url) = config.api.clone() else { return Ok(None) };
     url.set_path(&format!("{}/api/v1/crates", url.path().trim_end_matches('/')));
     url.set_query(Some(query));
-    match source.forward(&Forward::get_url(url, "application/json")).await {
+    match source.forward(&Forward::get("", "application/json").at(url)).await {
         Lookup::Found(answer) => Ok(Some(answer)),
         Lookup::Absent | Lookup::Denied(_) | Lookup::Failed(_) => Ok(None),
     }

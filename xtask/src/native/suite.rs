@@ -28,6 +28,7 @@ const OCI_REDIRECTS: &str = include_str!("../../suites/oci-redirect.toml");
 /// Other steps for the clients of a protocol, through a server that asks another one.
 const UPSTREAMS: &[(&str, &str)] = &[
     ("cargo", include_str!("../../suites/cargo-upstream.toml")),
+    ("composer", include_str!("../../suites/composer-upstream.toml")),
     ("npm", include_str!("../../suites/npm-upstream.toml")),
     ("pypi", include_str!("../../suites/pypi-upstream.toml")),
 ];

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// The protocols whose registries answer for others.
-const PULL_THROUGH: &[Protocol] = &[Protocol::Cargo, Protocol::Npm, Protocol::Pypi];
+const PULL_THROUGH: &[Protocol] = &[Protocol::Cargo, Protocol::Composer, Protocol::Npm, Protocol::Pypi];
 
 /// One `[[upstreams.NAME]]`.
 #[derive(Debug, Default, Deserialize)]

@@ -101,6 +101,8 @@ pub struct ArtifactRequest {
     pub scope: Option<Arc<str>>,
     /// Whether only what is known of it is wanted, and no bytes.
     pub head: bool,
+    /// Whether a page (HTML) is no answer: what some servers send with status 200 in place of what is not there.
+    pub no_page: bool,
 }
 
 impl ArtifactRequest {
@@ -115,7 +117,14 @@ impl ArtifactRequest {
             version: None,
             scope: None,
             head: false,
+            no_page: false,
         }
+    }
+
+    /// A page in its place is a failure.
+    pub fn no_page(mut self) -> Self {
+        self.no_page = true;
+        self
     }
 
     /// For an answer to a request of this method: HEAD fetches no bytes.
@@ -426,7 +435,11 @@ impl UpstreamArtifact {
         if let Some(etag) = etag {
             headers.insert(header::ETAG, etag);
         }
-        let body = if request.method == http::Method::HEAD { Body::empty() } else { self.open(None).await? };
+        let head = request.method == http::Method::HEAD;
+        if let Some(size) = self.size().filter(|_| head) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
+        }
+        let body = if head { Body::empty() } else { self.open(None).await? };
         let mut response = Response::new(body);
         *response.headers_mut() = headers;
         Ok(response)

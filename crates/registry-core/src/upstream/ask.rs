@@ -47,7 +47,13 @@ impl Source {
         }
         let scope = request.scope.clone();
         let call = Call { method, url, content: Content::Artifact, headers, body: Bytes::new(), scope };
-        self.upstream.exchange(&call).await
+        match self.upstream.exchange(&call).await {
+            Lookup::Found(answer) if request.no_page && is_page(&answer.headers) => {
+                let kind = FailureKind::BadBody("it answered with a page".to_owned());
+                Lookup::Failed(self.upstream.failure(kind))
+            }
+            end => end,
+        }
     }
 
     /// The rest of a body that broke off, if it is the rest of the same.
@@ -83,6 +89,10 @@ pub(crate) fn facts(answer: &Answer, request: &ArtifactRequest) -> Facts {
         media_type: text(&answer.headers, header::CONTENT_TYPE),
         last_modified: text(&answer.headers, header::LAST_MODIFIED),
     }
+}
+
+fn is_page(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {

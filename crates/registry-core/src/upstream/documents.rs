@@ -112,6 +112,12 @@ impl UpstreamDocument {
         self.copy.stored.media_type.as_deref()
     }
 
+    /// When the upstream says that it was last changed.
+    pub fn modified(&self) -> Option<DateTime<Utc>> {
+        let time = httpdate::parse_http_date(self.copy.stored.last_modified.as_deref()?).ok()?;
+        Some(time.into())
+    }
+
     /// The SHA-256 of its raw bytes, in hex.
     pub fn sha256(&self) -> &str {
         &self.copy.stored.sha256

@@ -69,6 +69,14 @@ impl Error {
         }
     }
 
+    /// An artifact of another repository, whose place nobody takes by accident.
+    pub(crate) fn taken(name: &crate::names::ArtifactName) -> Self {
+        Refusal::Forbidden(format!(
+            "{name} is an artifact of the repository that this one stands before: to deploy under its name, have it reserved here"
+        ))
+        .into()
+    }
+
     /// A file that is there with other bytes.
     pub(crate) fn exists(file: &str) -> Self {
         Refusal::Conflict(format!(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use registry_core::{
     Actor, Instance, PackageRegistry, Request, Response, Services, hooks::Operation, http::Refusal,
+    upstream::Upstreams,
 };
 use tokio::sync::Semaphore;
 
@@ -35,6 +36,7 @@ struct Inner {
     services: Services,
     config: MavenConfig,
     artifacts: Artifacts,
+    upstreams: Upstreams,
     renderers: Semaphore,
 }
 
@@ -42,8 +44,9 @@ impl MavenRegistry {
     /// A registry for this instance. Does no I/O.
     pub fn new(instance: Instance, services: Services, config: MavenConfig) -> Self {
         let artifacts = Artifacts::new(services.storage.store(&instance));
+        let upstreams = Upstreams::new(&instance, &services);
         let renderers = Semaphore::new(RENDERERS);
-        Self { inner: Arc::new(Inner { instance, services, config, artifacts, renderers }) }
+        Self { inner: Arc::new(Inner { instance, services, config, artifacts, upstreams, renderers }) }
     }
 
     /// The settings.
@@ -57,6 +60,10 @@ impl MavenRegistry {
 
     pub(crate) fn artifacts(&self) -> &Artifacts {
         &self.inner.artifacts
+    }
+
+    pub(crate) fn upstreams(&self) -> &Upstreams {
+        &self.inner.upstreams
     }
 
     /// Held while a large document is rendered.

@@ -10,11 +10,12 @@ use registry_core::{
     http::{ArtifactResponse, Representation, cache_for_ever, respond_artifact},
 };
 
-use super::{call::Call, folders};
+use super::{call::Call, folders, foreign};
 use crate::{
     error::Error,
     names::{FileKind, RepositoryPath, VersionName},
     store::version::{File, Version},
+    upstream,
     wire::checksum::{Algorithm, Checksums},
 };
 
@@ -26,25 +27,36 @@ pub(crate) async fn get(
     path: &RepositoryPath,
 ) -> Result<Response, Error> {
     let actor = call.reader(version.artifact()).await?;
-    let found = call.registry.artifacts().version(version).await?;
-    let Some(document) = found else { return folders::redirect(call, &actor, path).await };
-    if let Some((name, record)) = find(&document, version, file) {
-        return bytes(call, &actor, version, &name, record).await;
+    if let Some(document) = call.registry.artifacts().version(version).await? {
+        if let Some((name, record)) = find(&document, version, file) {
+            return bytes(call, &actor, version, &name, record).await;
+        }
+        let checksum = Algorithm::split(file);
+        if let Some((of, algorithm)) = checksum
+            && let Some((_, record)) = find(&document, version, of)
+            && let Some(digits) = record.checksums().get(algorithm)
+        {
+            let modified = Some(SystemTime::from(record.uploaded));
+            return Ok(small(digits, modified, cache_control(&actor, version, of)).respond(&call.parts));
+        }
     }
-    let checksum = Algorithm::split(file);
-    if let Some((of, algorithm)) = checksum
-        && let Some((_, record)) = find(&document, version, of)
-        && let Some(digits) = record.checksums().get(algorithm)
-    {
-        let modified = Some(SystemTime::from(record.uploaded));
-        return Ok(small(digits, modified, cache_control(&actor, version, of)).respond(&call.parts));
+    match upstream::of_version(call.registry, &actor, version).await? {
+        Some(route) => foreign::file(call, &actor, route, version, file).await,
+        None => folders::redirect(call, &actor, path).await,
     }
-    folders::redirect(call, &actor, path).await
 }
 
 /// A path that no file can have.
 pub(crate) async fn other(call: &Call<'_>, path: &RepositoryPath) -> Result<Response, Error> {
     let actor = call.somebody().await?;
+    if let [file] = path.segments()
+        && let (file, checksum) =
+            Algorithm::split(file).map_or((file.as_str(), None), |(of, one)| (of, Some(one)))
+        && file == upstream::CATALOG
+        && let Some(found) = upstream::catalog(call.registry, &actor).await?
+    {
+        return Ok(foreign::catalog(call, &found, checksum));
+    }
     folders::redirect(call, &actor, path).await
 }
 
@@ -145,7 +157,7 @@ pub(crate) fn etag(checksums: &Checksums) -> HeaderValue {
 }
 
 /// What never changes is kept, by others only if everybody may read it.
-fn cache_control(actor: &Actor, version: &VersionName, file: &str) -> &'static str {
+pub(super) fn cache_control(actor: &Actor, version: &VersionName, file: &str) -> &'static str {
     let immutable = !version.is_snapshot() || FileKind::of(version, file).build().is_some();
     if immutable { cache_for_ever(actor) } else { "no-cache" }
 }

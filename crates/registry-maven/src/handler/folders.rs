@@ -143,7 +143,8 @@ pub(crate) async fn redirect(
 /// `GET .meta/prefixes.txt`, also with the ending of a checksum.
 pub(crate) async fn prefixes(call: &Call<'_>, checksum: Option<Algorithm>) -> Result<Response, Error> {
     let actor = call.somebody().await?;
-    if !call.registry.config().prefixes {
+    // Which groups upstreams have nobody knows beforehand, and clients ask for no other than those that stand here.
+    if !call.registry.config().prefixes || call.registry.upstreams().exist() {
         return Err(Error::no_file());
     }
     let readable = call.readable(&actor, |_| true).await?;

@@ -12,12 +12,14 @@ use registry_core::{
 
 use super::{
     call::Call,
+    foreign,
     rendered::{self, ReadablePlugins},
 };
 use crate::{
     error::Error,
     names::{ArtifactName, Folder, VersionName},
     store::plugins::{Plugin, Plugins},
+    upstream,
     wire::{checksum::Algorithm, metadata::Uploaded},
 };
 
@@ -33,7 +35,10 @@ pub(crate) async fn get(
     checksum: Option<Algorithm>,
 ) -> Result<Response, Error> {
     if let Some(version) = folder.version().filter(VersionName::is_snapshot) {
-        call.reader(version.artifact()).await?;
+        let actor = call.reader(version.artifact()).await?;
+        if let Some(route) = upstream::of_version(call.registry, &actor, &version).await? {
+            return foreign::snapshot(call, &route, &version, checksum).await;
+        }
         return Ok(rendered::snapshot(call, &version).await?.answer(&call.parts, checksum));
     }
     let actor = call.actor().await?;
@@ -55,6 +60,13 @@ pub(crate) async fn get(
         None => None,
     };
     let artifact = document.filter(|document| access.is_ok() && !document.versions.is_empty());
+    if access.is_ok()
+        && let Some(route) = upstream::of_folder(call.registry, &actor, folder).await?
+    {
+        // Only what is shown beside what upstreams have is here.
+        let hosted = foreign::Beside { artifact, plugins };
+        return foreign::metadata(call, &actor, route, folder, hosted, checksum).await;
+    }
     if artifact.is_none() && plugins.is_none() {
         // Who may read nothing here is asked for credentials, or told that nothing is there.
         call.somebody().await?;

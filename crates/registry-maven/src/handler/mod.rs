@@ -4,6 +4,7 @@ mod call;
 mod checksum;
 mod files;
 mod folders;
+mod foreign;
 mod metadata;
 mod place;
 mod remove;

@@ -38,9 +38,9 @@ pub(super) struct Rendered {
 }
 
 impl Rendered {
-    fn new(text: String, modified: DateTime<Utc>) -> Self {
+    pub(super) fn new(text: impl Into<Bytes>, modified: DateTime<Utc>) -> Self {
         let wanted = WantedDigests { md5: true, sha1: true, sha512: true, ..WantedDigests::default() };
-        let body = Bytes::from(text);
+        let body = text.into();
         let checksums = Checksums::from(&Digests::of(&body, wanted));
         let mut headers = common("no-cache");
         add_checksums(&mut headers, &checksums);
@@ -52,7 +52,7 @@ impl Rendered {
     }
 
     /// About how many bytes it takes in memory.
-    fn weight(&self) -> usize {
+    pub(super) fn weight(&self) -> usize {
         let checksums = self.checksums.iter().map(|checksum| checksum.weight());
         checksums.fold(self.document.weight(), usize::saturating_add)
     }
@@ -73,6 +73,19 @@ pub(super) struct ReadablePlugins {
     pub(super) group: Arc<Versioned<Plugins>>,
     /// By their artifacts; others remain.
     pub(super) hidden: BTreeSet<String>,
+}
+
+impl ReadablePlugins {
+    /// Those that remain.
+    pub(super) fn told(&self) -> Vec<metadata::Plugin> {
+        let readable = self.group.by_artifact.iter().filter(|(artifact, _)| !self.hidden.contains(*artifact));
+        let told = readable.map(|(artifact, plugin)| metadata::Plugin {
+            artifact: artifact.clone(),
+            prefix: plugin.prefix.clone(),
+            name: plugin.name.clone(),
+        });
+        told.collect()
+    }
 }
 
 /// What the document of a folder is made of: an artifact's versions, a group's plugins, or both.
@@ -120,15 +133,7 @@ impl Sources {
     /// `None`: there is nothing to tell yet.
     fn render(&self, policy: LatestPolicy, now: DateTime<Utc>) -> Option<Rendered> {
         let versions = self.artifact.as_ref().and_then(|artifact| artifact.metadata(policy, now));
-        let mut told = Vec::new();
-        if let Some(ReadablePlugins { group, hidden }) = &self.plugins {
-            let readable = group.by_artifact.iter().filter(|(artifact, _)| !hidden.contains(*artifact));
-            told.extend(readable.map(|(artifact, plugin)| metadata::Plugin {
-                artifact: artifact.clone(),
-                prefix: plugin.prefix.clone(),
-                name: plugin.name.clone(),
-            }));
-        }
+        let told = self.plugins.as_ref().map(ReadablePlugins::told).unwrap_or_default();
         let updated = versions.as_ref().map(|versions| versions.updated);
         let modified = updated.max(self.plugins.as_ref().map(|plugins| plugins.group.modified))?;
         Some(Rendered::new(metadata::render(versions.as_ref(), &told), modified))

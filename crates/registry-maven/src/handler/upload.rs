@@ -25,6 +25,7 @@ use crate::{
         plugins::Plugin,
         version::{File, Version},
     },
+    upstream,
     wire::{
         checksum::{Algorithm, Checksums},
         pom::{Pom, Project},
@@ -60,6 +61,9 @@ pub(crate) async fn put(
     let actor = call.allow(version.artifact(), Action::Write).await?;
     call.open_for_writing()?;
     check_policy(call.registry.config().versions, version)?;
+    if upstream::is_taken(call.registry, &actor, version.artifact()).await? {
+        return Err(Error::taken(version.artifact()));
+    }
     match Algorithm::split(file) {
         Some((of, algorithm)) => checksum::put(call, &actor, version, of, algorithm).await,
         None => put_file(call, &actor, version, file, path).await,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use registry_core::http::escape_html;
 
 use super::xml::{XmlError, walk};
@@ -23,6 +23,19 @@ pub(crate) struct Uploaded {
     pub(crate) versions: Vec<String>,
     /// Plugins with the prefixes of their goals.
     pub(crate) plugins: Vec<Plugin>,
+    /// When it was last changed, as it says.
+    pub(crate) updated: Option<DateTime<Utc>>,
+    /// Of a snapshot: the newest files.
+    pub(crate) snapshots: Vec<SnapshotFile>,
+}
+
+/// The newest file of a classifier and extension of a snapshot, as a document says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SnapshotFile {
+    pub(crate) classifier: Option<String>,
+    pub(crate) extension: String,
+    /// The version in its name: `1.0-20260102.030405-7`.
+    pub(crate) value: String,
 }
 
 /// A plugin of a group.
@@ -38,7 +51,18 @@ impl Uploaded {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, XmlError> {
         let mut uploaded = Self::default();
         let (mut artifact, mut prefix, mut name) = (String::new(), String::new(), String::new());
+        let mut snapshot = SnapshotFile::default();
         walk(bytes, "metadata", |path, text| match path {
+            ["metadata", "versioning", "lastUpdated"] => uploaded.updated = from_compact(text),
+            ["metadata", "versioning", "snapshotVersions", "snapshotVersion", field] => match *field {
+                "classifier" => snapshot.classifier = Some(text.to_owned()).filter(|text| !text.is_empty()),
+                "extension" => text.clone_into(&mut snapshot.extension),
+                "value" => text.clone_into(&mut snapshot.value),
+                _ => {}
+            },
+            ["metadata", "versioning", "snapshotVersions", "snapshotVersion"] => {
+                uploaded.snapshots.push(std::mem::take(&mut snapshot));
+            }
             ["metadata", "versioning", "versions", "version"] => uploaded.versions.push(text.to_owned()),
             ["metadata", "plugins", "plugin", "artifactId"] => text.clone_into(&mut artifact),
             ["metadata", "plugins", "plugin", "prefix"] => text.clone_into(&mut prefix),
@@ -248,6 +272,11 @@ impl<'v> Snapshot<'v> {
     }
 }
 
+/// A time as metadata has it.
+fn from_compact(text: &str) -> Option<DateTime<Utc>> {
+    NaiveDateTime::parse_from_str(text, "%Y%m%d%H%M%S").ok().map(|time| time.and_utc())
+}
+
 /// A time as metadata writes it.
 fn compact(time: DateTime<Utc>) -> String {
     time.format("%Y%m%d%H%M%S").to_string()
@@ -317,7 +346,7 @@ mod tests {
         let text = render(Some(&versions), std::slice::from_ref(&plugin));
         assert!(text.contains("<name>A &amp; &lt;B&gt;</name>"), "{text}");
         let back = Uploaded::parse(text.as_bytes()).unwrap();
-        assert_eq!(back, Uploaded { versions: vec!["1".to_owned()], plugins: vec![plugin] });
+        assert_eq!((back.versions, back.plugins), (vec!["1".to_owned()], vec![plugin]));
     }
 
     #[test]

@@ -35,3 +35,5 @@ mod read;
 mod remove;
 #[cfg(test)]
 mod snapshots;
+#[cfg(test)]
+mod upstream;

@@ -29,6 +29,7 @@ const OCI_REDIRECTS: &str = include_str!("../../suites/oci-redirect.toml");
 const UPSTREAMS: &[(&str, &str)] = &[
     ("cargo", include_str!("../../suites/cargo-upstream.toml")),
     ("composer", include_str!("../../suites/composer-upstream.toml")),
+    ("maven", include_str!("../../suites/maven-upstream.toml")),
     ("npm", include_str!("../../suites/npm-upstream.toml")),
     ("pypi", include_str!("../../suites/pypi-upstream.toml")),
 ];
@@ -36,6 +37,7 @@ const UPSTREAMS: &[(&str, &str)] = &[
 /// What some clients do through a server that asks the registry which they use by themselves.
 const LIVE: &[(&str, &str)] = &[
     ("cargo", include_str!("../../suites/cargo-live.toml")),
+    ("maven", include_str!("../../suites/maven-live.toml")),
     ("npm", include_str!("../../suites/npm-live.toml")),
     ("pypi", include_str!("../../suites/pypi-live.toml")),
 ];

@@ -19,7 +19,8 @@ use super::{
 };
 
 /// The protocols whose registries answer for others.
-const PULL_THROUGH: &[Protocol] = &[Protocol::Cargo, Protocol::Composer, Protocol::Npm, Protocol::Pypi];
+const PULL_THROUGH: &[Protocol] =
+    &[Protocol::Cargo, Protocol::Composer, Protocol::Maven, Protocol::Npm, Protocol::Pypi];
 
 /// One `[[upstreams.NAME]]`.
 #[derive(Debug, Default, Deserialize)]

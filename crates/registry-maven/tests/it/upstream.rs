@@ -17,7 +17,7 @@ fn jar(version: &str) -> Vec<u8> {
 }
 
 fn metadata(versions: &[&str], updated: &str) -> String {
-    let all: String = versions.iter().map(|version| format!("<version>{version}</version>")).collect();
+    let all = format!("<version>{}</version>", versions.join("</version><version>"));
     format!(
         "<metadata><groupId>org.theirs</groupId><artifactId>lib</artifactId><versioning><latest>x</latest><versions>{all}</versions>\
          <lastUpdated>{updated}</lastUpdated></versioning></metadata>"

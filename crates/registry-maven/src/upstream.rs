@@ -19,7 +19,10 @@ use crate::{
     error::Error,
     names::{ArtifactName, Build, FileKind, Folder, VersionName},
     registry::MavenRegistry,
-    wire::{checksum::Algorithm, metadata::Uploaded},
+    wire::{
+        checksum::Algorithm,
+        metadata::{Snapshot, Uploaded},
+    },
 };
 
 /// How long what changes is fresh.
@@ -119,34 +122,46 @@ pub(crate) async fn is_taken(
 }
 
 /// What upstreams say in the metadata of one folder.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Told {
     /// Each with where it stands, in the order of the upstreams.
     pub(crate) documents: Vec<(UpstreamDocument, Arc<Uploaded>)>,
-    /// Whether one of them could not be asked.
-    pub(crate) partial: bool,
+    /// Why one of them could not be asked.
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Told {
+    /// When the folder was last changed, as the upstreams say.
+    pub(crate) fn updated(&self) -> Option<DateTime<Utc>> {
+        self.documents.iter().filter_map(|(_, found)| found.updated).max()
+    }
+
+    /// Nothing where nothing is there, which a failure leaves open.
+    pub(crate) fn or_nothing(self) -> Result<Option<Self>, Error> {
+        match self.failure {
+            Some(failure) if self.documents.is_empty() => Err(Unanswered::from(failure).into()),
+            _ => Ok((!self.documents.is_empty()).then_some(self)),
+        }
+    }
 }
 
 /// The metadata of a folder at all upstreams that have it: a version that one of them has can be had from it. One that fails is left out
 /// while another one has something.
-pub(crate) async fn told(route: &Route, path: &str) -> Result<Option<Told>, Error> {
+pub(crate) async fn told(route: &Route, path: &str) -> Result<Told, Error> {
     let request = metadata_request(path);
-    let (mut documents, mut failed) = (Vec::new(), None);
+    let mut told = Told::default();
     for source in route.sources() {
         match source.document(&request).await {
             Lookup::Found(document) => {
                 let parsed = read(&document).map_err(|wrong| bad_body(source, wrong))?;
-                documents.push((document, parsed));
+                told.documents.push((document, parsed));
             }
             Lookup::Absent => {}
             Lookup::Denied(denial) => return Err(Unanswered::from(denial).into()),
-            Lookup::Failed(failure) => failed = Some(failure),
+            Lookup::Failed(failure) => told.failure = Some(failure),
         }
     }
-    match failed {
-        Some(failure) if documents.is_empty() => Err(Unanswered::from(failure).into()),
-        failed => Ok((!documents.is_empty()).then_some(Told { documents, partial: failed.is_some() })),
-    }
+    Ok(told)
 }
 
 fn bad_body(source: &Source, wrong: String) -> Error {
@@ -256,36 +271,103 @@ pub(crate) async fn hidden(
     Ok((hidden, last))
 }
 
-/// The name of the newest build's file that a name without a build stands for, where the upstream tells of builds.
+/// The files of a snapshot that upstreams tell of, each with its time.
+fn told_files(version: &VersionName, documents: &[(UpstreamDocument, Arc<Uploaded>)]) -> Vec<TimedFile> {
+    let mut files = Vec::new();
+    for (_, found) in documents {
+        for one in &found.snapshots {
+            let name = one.name(version);
+            let build = FileKind::of(version, &name).build().cloned();
+            // A name without a build has the time of its document.
+            let time = build.as_ref().and_then(time_of).or(found.updated);
+            files.push(TimedFile { name, has_build: build.is_some(), time });
+        }
+    }
+    // Clients take builds and files without one for two kinds of snapshots: of several upstreams' files only one kind is told.
+    if documents.len() > 1 && files.iter().any(|file| file.has_build) {
+        files.retain(|file| file.has_build);
+    }
+    files
+}
+
+#[derive(Debug)]
+struct TimedFile {
+    name: String,
+    has_build: bool,
+    time: Option<DateTime<Utc>>,
+}
+
+fn newest_of<'f>(
+    version: &'f VersionName,
+    files: impl IntoIterator<Item = &'f TimedFile>,
+    updated: DateTime<Utc>,
+) -> Snapshot<'f> {
+    let files = files.into_iter().map(|file| (file.name.as_str(), file.time.unwrap_or(updated)));
+    Snapshot::new(version, files, updated)
+}
+
+/// The name of the newest build's file that a name without a build stands for, where upstreams tell of builds: of those that may be had
+/// if there are any.
 pub(crate) async fn newest(
+    registry: &MavenRegistry,
     route: &Route,
     version: &VersionName,
     file: &str,
 ) -> Result<Option<String>, Error> {
     let kind = version.is_snapshot().then(|| FileKind::of(version, file));
-    let Some(FileKind::Artifact { classifier, extension, build: None }) = kind else { return Ok(None) };
-    let Some(told) = told(route, &folder_of(version)).await? else { return Ok(None) };
-    let of_kind = told.documents.iter().filter_map(|(_, found)| {
-        let one =
-            found.snapshots.iter().find(|one| one.classifier == classifier && one.extension == extension)?;
-        Some((found.updated, one.value.clone()))
-    });
-    let newest = of_kind.max_by_key(|(updated, _)| *updated);
-    Ok(newest.map(|(_, value)| {
-        let classifier = classifier.as_deref().map(|text| format!("-{text}")).unwrap_or_default();
-        format!("{}-{value}{classifier}.{extension}", version.artifact().artifact())
-    }))
+    let Some(FileKind::Artifact { build: None, .. }) = kind else { return Ok(None) };
+    let Some(told) = told(route, &folder_of(version)).await?.or_nothing()? else { return Ok(None) };
+    let updated = told.updated().unwrap_or_default();
+    let (policy, now) = (route.policy(), registry.services().clock.now());
+    let files = told_files(version, &told.documents);
+    let shown = files.iter().filter(|file| policy.check(version.version(), file.time, now).is_ok());
+    let shown = newest_of(version, shown, updated).stands_for(file).map(str::to_owned);
+    Ok(shown.or_else(|| newest_of(version, &files, updated).stands_for(file).map(str::to_owned)))
 }
 
-/// The metadata of a snapshot: that of the upstream in which it changed last.
+/// The metadata of a snapshot.
+#[derive(Debug)]
+pub(crate) struct ToldSnapshot {
+    /// The document, or the first of those that it is made of.
+    pub(crate) document: UpstreamDocument,
+    /// What is made of several documents, or of one some of whose files are hidden, and its time. Nothing: the document as it is.
+    pub(crate) made: Option<(String, DateTime<Utc>)>,
+    /// Whether an upstream could not be asked.
+    pub(crate) partial: bool,
+}
+
+/// The metadata of a snapshot: of each kind of file the newest one of all upstreams that may be had.
 pub(crate) async fn snapshot(
+    registry: &MavenRegistry,
     route: &Route,
     version: &VersionName,
-) -> Result<Option<UpstreamDocument>, Error> {
-    let Some(told) = told(route, &folder_of(version)).await? else { return Ok(None) };
-    // Of equals the first one.
-    let newest = told.documents.into_iter().rev().max_by_key(|(_, found)| found.updated);
-    Ok(newest.map(|(document, _)| document))
+) -> Result<Option<ToldSnapshot>, Error> {
+    let Some(told) = told(route, &folder_of(version)).await?.or_nothing()? else { return Ok(None) };
+    let (partial, updated) = (told.failure.is_some(), told.updated());
+    let (policy, now) = (route.policy(), registry.services().clock.now());
+    let mut hidden = None;
+    let mut may_be_had =
+        |time| policy.check(version.version(), time, now).map_err(|denial| hidden = Some(denial)).is_ok();
+    let mut documents = told.documents;
+    let all = told_files(version, &documents);
+    if all.is_empty() {
+        // Files without builds, which nobody lists: the document that changed last, and of equals the first one.
+        documents.retain(|(_, found)| may_be_had(found.updated));
+        let newest = documents.into_iter().rev().max_by_key(|(_, found)| found.updated);
+        return match (newest, hidden) {
+            (Some((document, _)), _) => Ok(Some(ToldSnapshot { document, made: None, partial })),
+            (None, Some(denial)) => Err(Unanswered::from(denial).into()),
+            (None, None) => Ok(None),
+        };
+    }
+    let shown: Vec<&TimedFile> = all.iter().filter(|file| may_be_had(file.time)).collect();
+    if let Some(denial) = hidden.filter(|_| shown.is_empty()) {
+        return Err(Unanswered::from(denial).into());
+    }
+    let as_it_is = documents.len() == 1 && shown.len() == all.len();
+    let updated = updated.or_else(|| shown.iter().filter_map(|file| file.time).max()).unwrap_or_default();
+    let made = (!as_it_is).then(|| (newest_of(version, shown, updated).render(), updated));
+    Ok(documents.into_iter().next().map(|(document, _)| ToldSnapshot { document, made, partial }))
 }
 
 /// A file of a version, from the first upstream that has it.

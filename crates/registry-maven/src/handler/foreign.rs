@@ -23,7 +23,7 @@ use crate::{
     error::Error,
     names::{ArtifactName, Folder, VersionName},
     store::artifact::Artifact,
-    upstream::{self, Told},
+    upstream,
     wire::{
         checksum::{Algorithm, Checksums},
         metadata::{self, Plugin, Versions},
@@ -46,7 +46,7 @@ pub(crate) async fn file(
     asked: &str,
 ) -> Result<Response, Error> {
     let (of, algorithm) = Algorithm::split(asked).map_or((asked, None), |(of, one)| (of, Some(one)));
-    let newest = upstream::newest(&route, version, of).await?;
+    let newest = upstream::newest(call.registry, &route, version, of).await?;
     let file = newest.as_deref().unwrap_or(of);
     upstream::check(call.registry, &route, version, file).await?;
     if let Some(algorithm) = algorithm {
@@ -85,15 +85,31 @@ async fn told(call: &Call<'_>, actor: &Actor, version: &VersionName, file: &str)
     Ok(())
 }
 
-/// The metadata of a snapshot of another repository, as it is there.
+/// The metadata of a snapshot of other repositories.
 pub(crate) async fn snapshot(
     call: &Call<'_>,
     route: &Route,
     version: &VersionName,
     checksum: Option<Algorithm>,
 ) -> Result<Response, Error> {
-    let document = upstream::snapshot(route, version).await?.ok_or_else(Error::no_file)?;
-    Ok(as_it_is(call, &document, checksum))
+    let told = upstream::snapshot(call.registry, route, version).await?.ok_or_else(Error::no_file)?;
+    let mut response = match told.made {
+        None => as_it_is(call, &told.document, checksum),
+        Some((text, updated)) => {
+            let mut response = Rendered::new(text, updated).answer(&call.parts, checksum);
+            told.document.provenance().put_on(response.headers_mut());
+            response
+        }
+    };
+    if told.partial {
+        keep_nowhere(&mut response);
+    }
+    Ok(response)
+}
+
+/// What a failing upstream is left out of is nobody's to keep.
+fn keep_nowhere(response: &mut Response) {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
 /// The list of archetypes of another repository, as it is there.
@@ -122,11 +138,10 @@ pub(crate) async fn metadata(
     checksum: Option<Algorithm>,
 ) -> Result<Response, Error> {
     let told = upstream::told(&route, &folder.segments().join("/")).await?;
-    let (documents, partial) = match told {
-        Some(Told { documents, partial }) => (documents, partial),
-        None if hosted.artifact.is_some() || hosted.plugins.is_some() => (Vec::new(), false),
-        None => return Err(Error::no_file()),
-    };
+    // What is hosted can be told whatever became of an upstream.
+    let alone = hosted.artifact.is_none() && hosted.plugins.is_none();
+    let told = if alone { told.or_nothing()?.ok_or_else(Error::no_file)? } else { told };
+    let (documents, partial) = (told.documents, told.failure.is_some());
     let merged = merge(call, actor, &route, folder, &documents, &hosted).await?;
     let make = || {
         let rendered = merged.render();
@@ -144,7 +159,7 @@ pub(crate) async fn metadata(
         document.provenance().put_on(response.headers_mut());
     }
     if partial {
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        keep_nowhere(&mut response);
     }
     Ok(response)
 }

@@ -38,6 +38,15 @@ pub(crate) struct SnapshotFile {
     pub(crate) value: String,
 }
 
+impl SnapshotFile {
+    /// Its name in the folder of its version.
+    pub(crate) fn name(&self, version: &VersionName) -> String {
+        let (artifact, value, extension) = (version.artifact().artifact(), &self.value, &self.extension);
+        let classifier = self.classifier.as_deref().map(|text| format!("-{text}")).unwrap_or_default();
+        format!("{artifact}-{value}{classifier}.{extension}")
+    }
+}
+
 /// A plugin of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plugin {

@@ -273,6 +273,14 @@ async fn merged_names_show_both_and_hosted_versions_win() {
     // Nothing of another's version stands beside what was deployed here.
     fake.serve(&format!("/repo{FOLDER}/1.9/lib-1.9-sources.jar"), Canned::ok("sources"));
     get(&app, &format!("{FOLDER}/1.9/lib-1.9-sources.jar")).await.expect(404);
+    // What is hosted is told also while the upstream fails, and that it is not all is nobody's to keep.
+    app.release("org.theirs", "mine", "1.0").await;
+    fake.serve("/repo/org/theirs/mine/maven-metadata.xml", Canned::status(500));
+    let partial = get(&app, "/org/theirs/mine/maven-metadata.xml").await.expect(200);
+    assert_eq!(
+        (partial.all("version"), partial.header("cache-control")),
+        (vec!["1.0".into()], Some("no-store"))
+    );
 }
 
 #[tokio::test]
@@ -325,6 +333,87 @@ async fn checklist_17_snapshots_come_by_their_newest_build() {
     let newest = get(&app, &format!("{literal}.jar")).await.expect(200);
     assert_eq!((&newest.body[..], newest.header("cache-control")), (&jar(&build(2))[..], Some("no-cache")));
     assert_eq!(get(&app, &format!("{literal}.txt")).await.expect(200).text(), "second");
+}
+
+/// A snapshot's metadata: the builds of its kinds of files, `classifier.extension` or `extension`.
+fn snapshot_metadata(files: &[(&str, &str)], updated: &str) -> String {
+    let one = |(kind, build): &(&str, &str)| {
+        let (classifier, extension) = match kind.split_once('.') {
+            Some((classifier, extension)) => (format!("<classifier>{classifier}</classifier>"), extension),
+            None => (String::new(), *kind),
+        };
+        format!(
+            "<snapshotVersion>{classifier}<extension>{extension}</extension><value>1.0-{build}</value></snapshotVersion>"
+        )
+    };
+    let all: String = files.iter().map(one).collect();
+    format!(
+        "<metadata><versioning><lastUpdated>{updated}</lastUpdated><snapshotVersions>{all}</snapshotVersions></versioning></metadata>"
+    )
+}
+
+const SNAPSHOT: &str = "/org/theirs/lib/1.0-SNAPSHOT";
+
+#[tokio::test]
+async fn checklist_17_of_each_kind_of_file_the_newest_build_of_all_upstreams_is_told() {
+    let (first, second) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    let (old, new) = ("20260101.000000-1", "20260102.000000-2");
+    let path = format!("/repo{SNAPSHOT}/maven-metadata.xml");
+    let sources = snapshot_metadata(&[("jar", old), ("sources.jar", new), ("pom", old)], "20260102000000");
+    first.serve(&path, Canned::ok(sources));
+    let jars = snapshot_metadata(&[("jar", new), ("zip", "SNAPSHOT"), ("pom", old)], "20260103000000");
+    second.serve(&path, Canned::ok(jars));
+    second.serve(&format!("/repo{SNAPSHOT}/lib-1.0-{new}.jar"), Canned::ok("the newest"));
+    let url = format!("{}/repo/", second.url());
+    let app = setup(&first).upstream_with(&url, |config| config.retries = 0).build();
+    let told = get(&app, &format!("{SNAPSHOT}/maven-metadata.xml")).await.expect(200);
+    // By classifier and extension; none of them is a file without a build.
+    let expected = [format!("1.0-{new}"), format!("1.0-{old}"), format!("1.0-{new}")];
+    assert_eq!(told.all("value"), expected, "{}", told.text());
+    assert_eq!(told.all("extension"), ["jar", "pom", "jar"]);
+    assert_eq!((told.one("timestamp"), told.one("buildNumber")), ("20260102.000000".into(), "2".into()));
+    assert_eq!(told.one("lastUpdated"), "20260103000000");
+    for (ending, digits) in checksums(&told.body) {
+        let sum = get(&app, &format!("{SNAPSHOT}/maven-metadata.xml.{ending}")).await.expect(200);
+        assert_eq!(sum.text(), digits, "of what is served");
+    }
+    let literal = get(&app, &format!("{SNAPSHOT}/lib-1.0-SNAPSHOT.jar")).await.expect(200);
+    assert_eq!(literal.text(), "the newest");
+    // One that fails is left out, which nobody may remember.
+    let half = "/org/theirs/half/1.0-SNAPSHOT/maven-metadata.xml";
+    second.serve(&format!("/repo{half}"), Canned::status(500));
+    first.serve(&format!("/repo{half}"), Canned::ok(snapshot_metadata(&[("jar", old)], "20260101000000")));
+    assert_eq!(get(&app, half).await.expect(200).header("cache-control"), Some("no-store"));
+}
+
+#[tokio::test]
+async fn young_builds_and_denied_snapshots_are_hidden_everywhere() {
+    let fake = FakeUpstream::start().await;
+    let (old, young) = ("20260101.000000-1", "20260303.000000-2");
+    let text = snapshot_metadata(&[("jar", young), ("pom", old)], "20260303000000");
+    fake.serve(&format!("/repo{SNAPSHOT}/maven-metadata.xml"), Canned::ok(text.clone()));
+    for build in [old, young] {
+        fake.serve(&format!("/repo{SNAPSHOT}/lib-1.0-{build}.jar"), Canned::ok(build.to_owned()));
+    }
+    let denied = "/org/theirs/lib/2.0-SNAPSHOT/maven-metadata.xml";
+    fake.serve(&format!("/repo{denied}"), Canned::ok(text.clone()));
+    let mut setup = setup(&fake);
+    setup.upstreams.rules.min_release_age = Some(Duration::from_hours(7 * 24));
+    setup.upstreams.rules.deny = vec!["org.theirs:lib@2.0-SNAPSHOT".to_owned()];
+    let app = setup.build();
+    let told = get(&app, &format!("{SNAPSHOT}/maven-metadata.xml")).await.expect(200);
+    assert_eq!((told.all("value"), told.all("extension")), (vec![format!("1.0-{old}")], vec!["pom".into()]));
+    for file in [format!("lib-1.0-{young}.jar"), "lib-1.0-SNAPSHOT.jar".into()] {
+        let text = get(&app, &format!("{SNAPSHOT}/{file}")).await.expect(403).error();
+        assert!(text.contains("until 2026-03-10T00:00:00Z"), "{file}: {text}");
+    }
+    get(&app, &format!("{SNAPSHOT}/lib-1.0-{old}.jar")).await.expect(200);
+    let refused = get(&app, denied).await.expect(403).error();
+    assert!(refused.contains("denied by this registry's rule"), "{refused}");
+    app.clock.advance(Duration::from_hours(7 * 24));
+    let told = get(&app, &format!("{SNAPSHOT}/maven-metadata.xml")).await.expect(200);
+    assert_eq!(told.text(), text, "nothing is hidden: as it is there");
+    assert_eq!(get(&app, &format!("{SNAPSHOT}/lib-1.0-SNAPSHOT.jar")).await.expect(200).text(), young);
 }
 
 #[tokio::test]

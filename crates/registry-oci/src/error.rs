@@ -9,6 +9,7 @@ use registry_core::{
     auth::AuthError,
     http::{ReadBodyError, log_failure},
     storage::StorageError,
+    upstream::Unanswered,
 };
 use serde_json::{Value, json};
 
@@ -89,6 +90,9 @@ pub(crate) enum Error {
     Auth(#[source] AuthError),
     #[error("the store cannot be used")]
     Storage(#[from] StorageError),
+    /// An upstream failed, or a rule refuses what it has.
+    #[error(transparent)]
+    Upstream(#[from] Unanswered),
 }
 
 impl From<Error> for AdministrationError {
@@ -127,6 +131,13 @@ impl Error {
         !matches!(self, Self::Storage(_))
     }
 
+    /// A repository of another registry, whose place nobody takes by accident.
+    pub(crate) fn taken(name: &crate::names::RepositoryName) -> Self {
+        Self::Denied(format!(
+            "{name} is a repository of the registry that this one stands before: to push under its name, have it reserved here"
+        ))
+    }
+
     /// The specification's code.
     pub(crate) fn code(&self) -> &'static str {
         match self {
@@ -148,7 +159,8 @@ impl Error {
             Self::Interrupted => "UNKNOWN",
             Self::Unsupported { .. } | Self::TokenRequest(_) => "UNSUPPORTED",
             Self::TooManyAttempts { .. } => "TOOMANYREQUESTS",
-            Self::Auth(_) => "UNAVAILABLE",
+            Self::Upstream(Unanswered::Denied(_)) => "DENIED",
+            Self::Auth(_) | Self::Upstream(Unanswered::Failed(_)) => "UNAVAILABLE",
             Self::Storage(error) => match error {
                 StorageError::Denied(_) => "DENIED",
                 StorageError::TooLarge { .. } => "SIZE_INVALID",
@@ -197,6 +209,7 @@ impl Error {
             Self::Auth(AuthError::Full(_)) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Auth(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Storage(error) => error.status(),
+            Self::Upstream(error) => error.status(),
         }
     }
 
@@ -247,6 +260,9 @@ impl Error {
             }
             Self::TooManyAttempts { retry_after } => {
                 put(header::RETRY_AFTER, &retry_after.as_secs().max(1).to_string());
+            }
+            Self::Upstream(error) if error.wait().is_some() => {
+                put(header::RETRY_AFTER, &error.wait().unwrap_or_default().as_secs().max(1).to_string());
             }
             _ if status == StatusCode::SERVICE_UNAVAILABLE => put(header::RETRY_AFTER, "1"),
             _ => {}

@@ -12,6 +12,7 @@ pub mod names;
 mod registry;
 mod session;
 mod store;
+mod upstream;
 mod verify;
 mod wire;
 

@@ -10,6 +10,7 @@ use registry_core::{
     maintenance::{GcRun, VerifyRun},
     registry::InitError,
     storage::StorageError,
+    upstream::Upstreams,
 };
 use tokio_util::task::TaskTracker;
 
@@ -32,6 +33,7 @@ pub(crate) struct Inner {
     pub(crate) services: Services,
     pub(crate) config: Arc<OciConfig>,
     pub(crate) store: OciStore,
+    pub(crate) upstreams: Upstreams,
     /// The service that tokens are for.
     pub(crate) service: String,
 }
@@ -46,7 +48,8 @@ impl OciRegistry {
             Arc::clone(&services.clock),
             Arc::clone(&config),
         );
-        let inner = Inner { instance, services, config, store, service };
+        let upstreams = Upstreams::new(&instance, &services);
+        let inner = Inner { instance, services, config, store, upstreams, service };
         Self { inner: Arc::new(inner), tasks: TaskTracker::new() }
     }
 }

@@ -169,6 +169,12 @@ pub struct UpstreamConfig {
     pub absent_statuses: Vec<u16>,
     /// Whether it is never asked, and copies are served whatever their age.
     pub offline: bool,
+    /// OCI: it has the repositories below this path of the instance, and no others; there the path is not part of their names.
+    pub prefix: Option<String>,
+    /// OCI: the hosts for which it is asked when a client says which registry it means (`?ns=`).
+    pub namespaces: Vec<String>,
+    /// OCI: a name of one part is one below `library/` there.
+    pub library: bool,
 }
 
 /// Why a URL cannot be an upstream's.
@@ -245,6 +251,9 @@ impl UpstreamConfig {
             on_error: OnError::Stop,
             absent_statuses: Vec::new(),
             offline: false,
+            prefix: None,
+            namespaces: Vec::new(),
+            library: false,
         })
     }
 

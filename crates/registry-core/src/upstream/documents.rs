@@ -43,6 +43,8 @@ pub struct DocumentRequest {
     pub check: Check,
     /// The scope that a token endpoint is asked for (OCI).
     pub scope: Option<Arc<str>>,
+    /// The header of a HEAD that says the SHA-256 of the document as `sha256:…`: an old copy is confirmed by it, without a GET.
+    pub confirmed_by: Option<&'static str>,
 }
 
 /// Says what is wrong with an answer: its body (decoded) and headers. The text is shown to clients.
@@ -67,12 +69,18 @@ impl DocumentRequest {
         check: impl Fn(&HeaderMap, &Bytes) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
         let location = Location::Path(path.into());
-        Self { resource, location, accept, ttl, check: Arc::new(check), scope: None }
+        Self { resource, location, accept, ttl, check: Arc::new(check), scope: None, confirmed_by: None }
     }
 
     /// At a URL that stands in another document of the upstream. It is weighed before it is asked.
     pub fn at(mut self, url: Url) -> Self {
         self.location = Location::Url(url);
+        self
+    }
+
+    /// An old copy is confirmed by this header of a HEAD, without a GET.
+    pub fn confirmed_by(mut self, header: &'static str) -> Self {
+        self.confirmed_by = Some(header);
         self
     }
 
@@ -121,6 +129,20 @@ impl UpstreamDocument {
     /// The SHA-256 of its raw bytes, in hex.
     pub fn sha256(&self) -> &str {
         &self.copy.stored.sha256
+    }
+
+    /// Where its next page is, as the upstream said (`Link`).
+    pub fn link(&self) -> Option<&str> {
+        self.copy.stored.link.as_deref()
+    }
+
+    /// Keeps it under another name as well, if nothing is kept there: it is the same thing, and need not be asked for again.
+    pub async fn keep_as(&self, resource: &Resource) {
+        let store = self.source.upstreams.store();
+        let key = resource.document_key(store, &self.source.upstream);
+        if let Err(error) = store.create(&key, (*self.copy.stored).clone()).await {
+            tracing::warn!(error = %crate::Chain(&error), "a document of an upstream could not be kept under its other name");
+        }
     }
 
     /// When its bytes came.

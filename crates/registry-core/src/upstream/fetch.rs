@@ -112,7 +112,7 @@ impl Source {
             put(header::IF_NONE_MATCH, &copy.stored.etag);
             put(header::IF_MODIFIED_SINCE, &copy.stored.last_modified);
         }
-        let call = Call {
+        let mut call = Call {
             method: Method::GET,
             url,
             content: Content::Document,
@@ -120,6 +120,25 @@ impl Source {
             body: Bytes::new(),
             scope: request.scope.clone(),
         };
+        if let Some((copy, name)) = copy.zip(request.confirmed_by) {
+            call.method = Method::HEAD;
+            match self.upstream.exchange(&call).await {
+                Lookup::Found(answer) => {
+                    let digest = answer.headers.get(name).map(HeaderValue::as_bytes);
+                    let ours = format!("sha256:{}", copy.stored.sha256);
+                    if answer.status == StatusCode::NOT_MODIFIED || digest == Some(ours.as_bytes()) {
+                        return Lookup::Found(Asked::Unchanged(answer.headers));
+                    }
+                }
+                Lookup::Absent => return Lookup::Absent,
+                Lookup::Denied(denial) => return Lookup::Denied(denial),
+                Lookup::Failed(failure) => return Lookup::Failed(failure),
+            }
+            // It has changed, or does not say: it is asked for whole.
+            call.method = Method::GET;
+            call.headers.remove(header::IF_NONE_MATCH);
+            call.headers.remove(header::IF_MODIFIED_SINCE);
+        }
         let answer = match self.upstream.exchange(&call).await {
             Lookup::Found(answer) => answer,
             Lookup::Absent => return Lookup::Absent,
@@ -173,6 +192,7 @@ impl Source {
             last_modified: text(header::LAST_MODIFIED),
             media_type: text(header::CONTENT_TYPE),
             max_age: max_age(headers),
+            link: text(header::LINK),
             sha256: hex::encode(Sha256::digest(&body)),
             gone: false,
             body: StoredBytes(body),

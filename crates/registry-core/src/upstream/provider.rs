@@ -22,6 +22,8 @@ pub struct UpstreamRequest<'a> {
     pub instance: &'a InstanceName,
     /// The name, in the form in which the store knows it; `None` for what is about no name (a search).
     pub name: Option<&'a str>,
+    /// The registry that the client means, where its protocol can say so (`?ns=` of OCI mirrors).
+    pub namespace: Option<&'a str>,
     /// Whether the name was ever published here.
     pub hosted: bool,
     /// Who asks.
@@ -162,6 +164,7 @@ impl UpstreamProvider for StaticUpstreamProvider {
             };
         let mut upstreams: Vec<_> =
             compiled.upstreams.iter().filter(allowed).map(|(upstream, ..)| Arc::clone(upstream)).collect();
+        meant(&mut upstreams, name, request.namespace);
         upstreams.sort_by_key(|upstream| ids.iter().position(|id| *id == upstream.id));
         if upstreams.is_empty() {
             return Ok(local(None));
@@ -183,6 +186,25 @@ impl UpstreamProvider for StaticUpstreamProvider {
     }
 }
 
+/// Leaves those upstreams that a name is meant for: of the registry that the client names, or else by the path that the name begins
+/// with. Where no upstream says anything of that, all are.
+fn meant(upstreams: &mut Vec<Arc<UpstreamConfig>>, name: &str, namespace: Option<&str>) {
+    if let Some(namespace) = namespace
+        && upstreams.iter().any(|upstream| !upstream.namespaces.is_empty())
+    {
+        let is_it = |one: &String| one.eq_ignore_ascii_case(namespace);
+        upstreams.retain(|upstream| upstream.namespaces.iter().any(is_it));
+        return;
+    }
+    let length = |upstream: &UpstreamConfig| {
+        let prefix = upstream.prefix.as_deref()?;
+        name.strip_prefix(prefix).filter(|rest| rest.starts_with('/')).map(|_| prefix.len())
+    };
+    let longest = upstreams.iter().filter_map(|upstream| length(upstream)).max();
+    upstreams
+        .retain(|upstream| length(upstream) == longest && (longest.is_some() || upstream.prefix.is_none()));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,6 +222,7 @@ mod tests {
             protocol: Protocol::Npm,
             instance: &instance,
             name: Some(name),
+            namespace: None,
             hosted,
             actor: &actor,
         };
@@ -208,6 +231,40 @@ mod tests {
             Resolution::Local { .. } => None,
             Resolution::Denied(denial) => Some(vec![denial.reason]),
         }
+    }
+
+    #[test]
+    fn a_name_is_meant_for_the_upstream_of_its_path_or_namespace() {
+        let with = |id: &str, prefix: Option<&str>, namespaces: &[&str]| {
+            let mut config = upstream(id, 100);
+            config.prefix = prefix.map(str::to_owned);
+            config.namespaces = namespaces.iter().map(|one| (*one).to_owned()).collect();
+            Arc::new(config)
+        };
+        let all = || {
+            vec![
+                with("hub", Some("hub"), &["hub.example.com"]),
+                with("deep", Some("hub/deep"), &[]),
+                with("rest", None, &["rest.example.com"]),
+            ]
+        };
+        for (name, namespace, want) in [
+            ("hub/alpine", None, vec!["hub"]),
+            ("hub/deep/alpine", None, vec!["deep"]),
+            ("hubris/alpine", None, vec!["rest"]),
+            ("alpine", None, vec!["rest"]),
+            ("hub/alpine", Some("REST.example.com"), vec!["rest"]),
+            ("alpine", Some("hub.example.com"), vec!["hub"]),
+            ("alpine", Some("unknown.example.com"), vec![]),
+        ] {
+            let mut upstreams = all();
+            meant(&mut upstreams, name, namespace);
+            let ids: Vec<_> = upstreams.iter().map(|one| one.id.to_string()).collect();
+            assert_eq!(ids, want, "{name} {namespace:?}");
+        }
+        let mut plain = vec![with("one", None, &[]), with("two", None, &[])];
+        meant(&mut plain, "alpine", Some("any.example.com"));
+        assert_eq!(plain.len(), 2, "nobody says anything of namespaces");
     }
 
     #[tokio::test]

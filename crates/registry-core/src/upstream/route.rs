@@ -96,12 +96,22 @@ impl Upstreams {
 
     /// Where a name is looked up. The actor may read it: that is decided before. The name is in the form in which the store knows it.
     pub async fn route(&self, actor: &Actor, name: &str, hosted: Hosted) -> Result<Routing, Unanswered> {
-        self.routing(actor, Some(name), hosted).await
+        self.routing(actor, (Some(name), None), hosted).await
+    }
+
+    /// [`Upstreams::route`] where the client says which registry it means (`?ns=` of OCI mirrors).
+    pub async fn route_within(
+        &self,
+        actor: &Actor,
+        (name, namespace): (&str, Option<&str>),
+        hosted: Hosted,
+    ) -> Result<Routing, Unanswered> {
+        self.routing(actor, (Some(name), namespace), hosted).await
     }
 
     /// The upstreams that are asked what is about no single name: searches, lists of names, keys.
     pub async fn route_nameless(&self, actor: &Actor) -> Result<Routing, Unanswered> {
-        self.routing(actor, None, Hosted::No).await
+        self.routing(actor, (None, None), Hosted::No).await
     }
 
     /// What the provider says of a name, with its reasons: for people. [`Upstreams::route`] makes of it what can be asked.
@@ -111,12 +121,21 @@ impl Upstreams {
         name: Option<&str>,
         hosted: Hosted,
     ) -> Result<Resolution, Unanswered> {
+        self.resolve_within(actor, (name, None), hosted).await
+    }
+
+    async fn resolve_within(
+        &self,
+        actor: &Actor,
+        (name, namespace): (Option<&str>, Option<&str>),
+        hosted: Hosted,
+    ) -> Result<Resolution, Unanswered> {
         let Inner { instance, protocol, engine, .. } = &*self.inner;
         if !self.exist() {
             return Ok(Resolution::Local { rule: None });
         }
-        let request =
-            UpstreamRequest { protocol: *protocol, instance, name, hosted: hosted == Hosted::Yes, actor };
+        let (protocol, hosted) = (*protocol, hosted == Hosted::Yes);
+        let request = UpstreamRequest { protocol, instance, name, namespace, hosted, actor };
         match timeout(PROVIDER, engine.provider().resolve(&request)).await {
             Ok(Ok(resolution)) => Ok(resolution),
             Ok(Err(error)) => {
@@ -133,10 +152,10 @@ impl Upstreams {
     async fn routing(
         &self,
         actor: &Actor,
-        name: Option<&str>,
+        (name, namespace): (Option<&str>, Option<&str>),
         hosted: Hosted,
     ) -> Result<Routing, Unanswered> {
-        let plan = match self.resolve(actor, name, hosted).await? {
+        let plan = match self.resolve_within(actor, (name, namespace), hosted).await? {
             Resolution::Ask(plan) => plan,
             Resolution::Local { .. } => return Ok(Routing::Local),
             Resolution::Denied(denial) => return Ok(Routing::Denied(denial)),
@@ -209,6 +228,11 @@ impl Source {
     /// Which upstream this is.
     pub fn id(&self) -> &UpstreamId {
         self.upstream.id()
+    }
+
+    /// How it is configured.
+    pub fn config(&self) -> &super::UpstreamConfig {
+        &self.upstream.config
     }
 
     /// Its configured URL, with a slash at its end.

@@ -84,6 +84,8 @@ pub(crate) struct StoredDocument {
     pub(crate) media_type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) max_age: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) link: Option<String>,
     /// Of the body, in hex.
     pub(crate) sha256: String,
     /// The body is gone from the upstream: nothing is served.

@@ -8,22 +8,26 @@ use registry_core::{
     storage::StorageError,
 };
 
-use super::{CONTENT_DIGEST, Call, digest_value, empty, etag};
+use super::{CONTENT_DIGEST, Call, digest_value, empty, etag, foreign};
 use crate::{
-    access::Need,
+    access::{Caller, Need},
     error::Error,
     names::{Digest, RepositoryName},
     store::Blob,
+    upstream::Theirs,
 };
 
 /// What a blob is served as, whatever is in it.
-const OCTET_STREAM: &str = "application/octet-stream";
+pub(super) const OCTET_STREAM: &str = "application/octet-stream";
 
 /// `GET` and `HEAD /v2/<name>/blobs/<digest>`.
 pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &Digest) -> Result<Response, Error> {
     let caller = call.registry.admit(call.parts, call.base, name, Need::Pull, None).await?;
     let store = &call.registry.store;
     let Some(blob) = store.blob(name, digest).await? else {
+        if let Some(theirs) = Theirs::of(call, &caller.actor, name).await? {
+            return foreign::blob(call, &caller, &theirs, digest).await;
+        }
         return Err(Error::BlobUnknown { digest: digest.clone() });
     };
     let event = || {
@@ -36,22 +40,12 @@ pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &Digest)
             .content_type(OCTET_STREAM)
     };
     let permit = store.store().permit_with(event).await?;
-    let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(CONTENT_DIGEST, digest_value(digest));
-    // What a digest names never changes; who may see it does.
-    let cache = if caller.is_authenticated() {
-        HeaderValue::from_static("private, max-age=31536000, immutable")
-    } else {
-        HeaderValue::from_static("public, max-age=31536000, immutable")
-    };
-    headers.insert(header::CACHE_CONTROL, cache);
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let artifact = ArtifactResponse {
         size: blob.size,
         etag: etag(digest),
         content_type: HeaderValue::from_static(OCTET_STREAM),
         modified: None,
-        headers,
+        headers: headers(&caller, digest),
     };
     if let Some(response) = redirected(call, &blob, &artifact, digest).await {
         store.store().finish(permit).await;
@@ -69,14 +63,33 @@ pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &Digest)
         answered => answered?,
     };
     store.store().finish(permit).await;
-    if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
-        let mut error = Error::RangeUnsatisfiable.render(false);
-        if let Some(range) = response.headers().get(header::CONTENT_RANGE) {
-            error.headers_mut().insert(header::CONTENT_RANGE, range.clone());
-        }
-        return Ok(error);
+    Ok(in_range(response))
+}
+
+/// The headers of a blob. What a digest names never changes; who may see it does.
+pub(super) fn headers(caller: &Caller, digest: &Digest) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(CONTENT_DIGEST, digest_value(digest));
+    let cache = if caller.is_authenticated() {
+        HeaderValue::from_static("private, max-age=31536000, immutable")
+    } else {
+        HeaderValue::from_static("public, max-age=31536000, immutable")
+    };
+    headers.insert(header::CACHE_CONTROL, cache);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+}
+
+/// The answer, in the protocol's own form where the range does not lie in the blob.
+pub(super) fn in_range(response: Response) -> Response {
+    if response.status() != StatusCode::RANGE_NOT_SATISFIABLE {
+        return response;
     }
-    Ok(response)
+    let mut error = Error::RangeUnsatisfiable.render(false);
+    if let Some(range) = response.headers().get(header::CONTENT_RANGE) {
+        error.headers_mut().insert(header::CONTENT_RANGE, range.clone());
+    }
+    error
 }
 
 /// The redirect to where the blob's bytes lie, where that is wanted and would answer the request as we would.

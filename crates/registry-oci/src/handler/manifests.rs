@@ -8,13 +8,14 @@ use registry_core::{
     http::{ArtifactResponse, ReadBodyError, Representation, read_body, respond_artifact},
 };
 
-use super::{CONTENT_DIGEST, Call, created, digest_value, empty, etag, set};
+use super::{CONTENT_DIGEST, Call, created, digest_value, empty, etag, foreign, set};
 use crate::{
     access::Need,
     error::Error,
     hash::Hasher,
     names::{Algorithm, Digest, Reference, RepositoryName, Tag},
     store::{NewManifest, StoredManifest},
+    upstream::{self, Theirs},
     wire::manifest::Manifest,
 };
 
@@ -25,7 +26,12 @@ const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
 pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, of: &Reference) -> Result<Response, Error> {
     let caller = call.registry.admit(call.parts, call.base, name, Need::Pull, None).await?;
     let store = &call.registry.store;
-    let Some(stored) = store.resolve(name, of).await? else { return Err(unknown(call, name, of).await?) };
+    let Some(stored) = store.resolve(name, of).await? else {
+        if let Some(theirs) = Theirs::of(call, &caller.actor, name).await? {
+            return foreign::manifest(call, &caller.actor, &theirs, of).await;
+        }
+        return Err(unknown(call, name, of).await?);
+    };
     let event = || {
         let event = store
             .store()
@@ -83,7 +89,7 @@ fn media_type(stored: &StoredManifest) -> HeaderValue {
         .unwrap_or_else(|_| HeaderValue::from_static("application/json"))
 }
 
-fn headers(digest: &Digest) -> HeaderMap {
+pub(super) fn headers(digest: &Digest) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CONTENT_DIGEST, digest_value(digest));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -104,6 +110,7 @@ pub(super) async fn put(
     body: Body,
 ) -> Result<Response, Error> {
     let caller = call.registry.admit(call.parts, call.base, name, Need::Push, None).await?;
+    upstream::refuse_taken(call, &caller.actor, name).await?;
     let named_tags = tags(call)?;
     let bytes = read(call, body).await?;
     let algorithm = match &of {

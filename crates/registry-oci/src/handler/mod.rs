@@ -2,6 +2,7 @@
 
 mod blobs;
 mod catalog;
+mod foreign;
 mod manifests;
 mod ping;
 mod referrers;

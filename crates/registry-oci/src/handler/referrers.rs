@@ -4,15 +4,16 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use registry_core::{Response, http::respond_with};
 
-use super::{Call, set};
+use super::{Call, foreign, set};
 use crate::{
     access::Need,
     error::Error,
     names::{Digest, RepositoryName},
+    upstream::Theirs,
     wire::{media_type, page::escape, referrers},
 };
 
-const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+pub(super) const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 /// The most bytes of a page: clients read no more of a manifest.
 const PAGE_BYTES: usize = 4 * 1024 * 1024 - 1024;
 /// Records that are read at the same time.
@@ -24,7 +25,10 @@ pub(super) async fn list(
     name: &RepositoryName,
     subject: &Digest,
 ) -> Result<Response, Error> {
-    call.registry.admit(call.parts, call.base, name, Need::Pull, None).await?;
+    let caller = call.registry.admit(call.parts, call.base, name, Need::Pull, None).await?;
+    if let Some(theirs) = Theirs::of(call, &caller.actor, name).await? {
+        return foreign::referrers(call, &theirs, subject).await;
+    }
     let query = call.query();
     let wanted = query.last("artifactType").filter(|wanted| !wanted.is_empty());
     let after = query.last("last").and_then(|last| last.parse::<Digest>().ok());

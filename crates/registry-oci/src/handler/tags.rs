@@ -9,15 +9,26 @@ use crate::{
     access::Need,
     error::Error,
     names::{RepositoryName, Tag},
+    upstream::Theirs,
     wire::page::{PageRequest, render_next},
 };
 
 /// `GET /v2/<name>/tags/list`.
 pub(super) async fn list(call: &Call<'_>, name: &RepositoryName) -> Result<Response, Error> {
-    call.registry.admit(call.parts, call.base, name, Need::Pull, None).await?;
+    let caller = call.registry.admit(call.parts, call.base, name, Need::Pull, None).await?;
     let page = PageRequest::parse(call.query(), call.registry.config.page_size)?;
-    let all = call.registry.store.tags(name).await?;
-    if all.is_empty() && !call.registry.store.repository_exists(name).await? {
+    let mut all = call.registry.store.tags(name).await?;
+    if let Some(theirs) = Theirs::of(call, &caller.actor, name).await? {
+        match theirs.tags().await? {
+            Some(tags) => {
+                all.extend(tags);
+                all.sort_unstable();
+                all.dedup();
+            }
+            None if all.is_empty() => return Err(Error::NameUnknown),
+            None => {}
+        }
+    } else if all.is_empty() && !call.registry.store.repository_exists(name).await? {
         return Err(Error::NameUnknown);
     }
     let start = page.last.as_deref().map_or(0, |last| all.partition_point(|tag| tag.as_str() <= last));

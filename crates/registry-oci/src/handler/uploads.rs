@@ -9,6 +9,7 @@ use crate::{
     error::Error,
     names::{Algorithm, Digest, RepositoryName},
     store::{Chunk, SessionAddress},
+    upstream,
     wire::range::{ChunkRange, render_received},
 };
 
@@ -21,6 +22,7 @@ pub(super) async fn open(call: &Call<'_>, name: &RepositoryName, body: Body) -> 
     let mount = query.last("mount");
     let from = query.last("from").and_then(|from| from.parse::<RepositoryName>().ok());
     let caller = call.registry.admit(call.parts, call.base, name, Need::Push, from.as_ref()).await?;
+    upstream::refuse_taken(call, &caller.actor, name).await?;
     if let Some(digest) = mount.and_then(|digest| digest.parse::<Digest>().ok()) {
         // An invalid source is as good as one that has nothing; none at all means: from anywhere.
         let anywhere = query.last("from").is_none_or(|from| from.is_empty());

@@ -22,3 +22,5 @@ mod referrers;
 mod tags;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
+mod upstream;

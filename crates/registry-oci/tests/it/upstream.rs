@@ -141,7 +141,7 @@ async fn an_image_of_another_registry_is_pulled_also_when_that_is_down() {
     check().await;
     // checklist 43: the other platform is not asked for, and what the tag named is not asked for again by its digest.
     assert_eq!(fake.total(), 5, "{:?}", fake.seen());
-    app.settled(9).await;
+    app.settled(8).await;
     fake.stop().await;
     check().await;
     app.clock.advance(Duration::from_hours(24));

@@ -31,6 +31,7 @@ const UPSTREAMS: &[(&str, &str)] = &[
     ("composer", include_str!("../../suites/composer-upstream.toml")),
     ("maven", include_str!("../../suites/maven-upstream.toml")),
     ("npm", include_str!("../../suites/npm-upstream.toml")),
+    ("oci", include_str!("../../suites/oci-upstream.toml")),
     ("pypi", include_str!("../../suites/pypi-upstream.toml")),
 ];
 

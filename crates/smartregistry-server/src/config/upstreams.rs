@@ -20,7 +20,7 @@ use super::{
 
 /// The protocols whose registries answer for others.
 const PULL_THROUGH: &[Protocol] =
-    &[Protocol::Cargo, Protocol::Composer, Protocol::Maven, Protocol::Npm, Protocol::Pypi];
+    &[Protocol::Cargo, Protocol::Composer, Protocol::Maven, Protocol::Npm, Protocol::Oci, Protocol::Pypi];
 
 /// One `[[upstreams.NAME]]`.
 #[derive(Debug, Default, Deserialize)]
@@ -54,6 +54,9 @@ pub(super) struct RawUpstream {
     on_error: OnError,
     absent_statuses: Vec<u16>,
     offline: bool,
+    prefix: Option<String>,
+    namespaces: Vec<String>,
+    library: bool,
 }
 
 /// `auth` of an upstream.
@@ -230,6 +233,10 @@ fn one(key: &str, raw: RawUpstream, lookup: &Lookup<'_>) -> Result<UpstreamConfi
     config.on_error = raw.on_error;
     config.absent_statuses = raw.absent_statuses;
     config.offline = raw.offline;
+    config.prefix =
+        raw.prefix.map(|prefix| prefix.trim_matches('/').to_owned()).filter(|prefix| !prefix.is_empty());
+    config.namespaces = raw.namespaces;
+    config.library = raw.library;
     Ok(config)
 }
 

@@ -34,7 +34,7 @@ pub(crate) async fn index(
         // Nothing is left to show: the reason says which rule hides it, and until when.
         return Err(registry_core::upstream::Unanswered::from(denial.clone()).into());
     }
-    told(call, actor, &theirs.index.name).await?;
+    told(call, actor, &theirs.index.name, None).await?;
     let beside = hosted.as_ref().map_or("", |hosted| hosted.revision.as_str());
     let variant = format!("index hiding {} beside {beside}", theirs.sifted.tag);
     let representation = theirs.document.derived(&variant, || {
@@ -59,7 +59,7 @@ pub(crate) async fn download(
     let name = theirs.index.name.clone();
     let no_version = || Error::no_version(&name, version);
     let (theirs, release) = theirs.release(call.registry, version).await?.ok_or_else(no_version)?;
-    told(call, actor, &name).await?;
+    told(call, actor, &name, Some(version)).await?;
     let file = theirs.file(&release, &call.parts.method).await?.ok_or_else(no_version)?;
     let head = ArtifactHead {
         content_type: Some(HeaderValue::from_static("application/gzip")),

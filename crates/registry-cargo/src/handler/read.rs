@@ -53,7 +53,7 @@ pub(crate) async fn index(call: &Call<'_>, name: &CrateName) -> Result<Response,
         Found::Foreign(theirs) => return foreign::index(call, &actor, *theirs, None).await,
         Found::Both(document, theirs) => return foreign::index(call, &actor, *theirs, Some(document)).await,
     };
-    told(call, &actor, name).await?;
+    told(call, &actor, name, None).await?;
     let crates = call.registry.crates();
     let representation = crates.store().derived(&crates.key(name), &document.revision, "index", || {
         let modified = Some(SystemTime::from(document.modified));
@@ -82,12 +82,23 @@ pub(super) fn file_headers() -> HeaderMap {
     headers
 }
 
-/// Asks and tells the hooks of a read.
-pub(super) async fn told(call: &Call<'_>, actor: &Actor, name: &CrateName) -> Result<(), Error> {
+/// Asks and tells the hooks of a read: of a crate, or of the file of one of its versions.
+pub(super) async fn told(
+    call: &Call<'_>,
+    actor: &Actor,
+    name: &CrateName,
+    version: Option<&Version>,
+) -> Result<(), Error> {
     let crates = call.registry.crates();
     let permit = crates
         .store()
-        .permit_with(|| crates.store().event(Operation::Get, &crates.key(name), actor).package(name.as_str()))
+        .permit_with(|| {
+            let event = crates.store().event(Operation::Get, &crates.key(name), actor).package(name.as_str());
+            match version {
+                Some(version) => event.version(version.to_string()),
+                None => event,
+            }
+        })
         .await?;
     crates.store().finish(permit).await;
     Ok(())

@@ -79,6 +79,18 @@ impl CrateName {
         self.0.eq_ignore_ascii_case(&other.0)
     }
 
+    /// How another registry may spell a name that cannot exist beside this one: as it is, and with one kind of separator.
+    pub(crate) fn spellings(&self) -> Vec<Self> {
+        let mut all = vec![self.clone()];
+        for (from, to) in [("_", "-"), ("-", "_")] {
+            let other = Self(self.0.replace(from, to).into());
+            if !all.contains(&other) {
+                all.push(other);
+            }
+        }
+        all
+    }
+
     /// The path of the crate's index file: `1/a`, `2/ab`, `3/a/abc`, `ab/cd/abcde`, always in lowercase.
     pub(crate) fn index_path(&self) -> String {
         self.index_path_as_spelled().to_ascii_lowercase()
@@ -140,6 +152,16 @@ mod tests {
 
     fn name(text: &str) -> CrateName {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn spellings_are_those_of_other_registries() {
+        for (text, all) in
+            [("Foo", &["Foo"][..]), ("a_b", &["a_b", "a-b"]), ("a_b-c", &["a_b-c", "a-b-c", "a_b_c"])]
+        {
+            let spellings = name(text).spellings();
+            assert_eq!(spellings.iter().map(CrateName::as_str).collect::<Vec<_>>(), all);
+        }
     }
 
     #[test]

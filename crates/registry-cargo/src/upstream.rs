@@ -59,17 +59,23 @@ pub(crate) async fn find(
     upstreams.find(actor, &name.collision_key(), (hosted, live), fetch).await
 }
 
-/// Whether another registry has a crate of this name, which is not hosted here: publishing under it would take its place.
-pub(crate) async fn is_taken(
+/// The crate of another registry, if there is one, that cannot exist beside a new one of this name: publishing it would take that
+/// one's place.
+pub(crate) async fn taken(
     registry: &CargoRegistry,
     actor: &Actor,
     name: &CrateName,
-) -> Result<bool, Error> {
+) -> Result<Option<CrateName>, Error> {
     if !registry.upstreams().exist() || registry.crates().state(name).await?.is_some() {
-        return Ok(false);
+        return Ok(None);
     }
-    let fetch = |route| Foreign::fetch(registry, route, name);
-    registry.upstreams().is_taken(actor, &name.collision_key(), fetch).await
+    for spelling in name.spellings() {
+        let fetch = |route| Foreign::fetch(registry, route, &spelling);
+        if registry.upstreams().is_taken(actor, &name.collision_key(), fetch).await? {
+            return Ok(Some(spelling));
+        }
+    }
+    Ok(None)
 }
 
 impl Foreign {

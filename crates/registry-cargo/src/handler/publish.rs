@@ -62,8 +62,8 @@ pub(crate) async fn publish(call: &mut Call<'_>) -> Result<Response, Error> {
         // Asked here only to spare the store the bytes; the commit asks again.
         let current = call.registry.crates().read(&wanted.name).await?;
         changes::check_free(current.as_deref().map(|found| &found.value), &wanted.name, &wanted.version)?;
-        if upstream::is_taken(call.registry, &actor, &wanted.name).await? {
-            return Err(Error::taken(&wanted.name));
+        if let Some(theirs) = upstream::taken(call.registry, &actor, &wanted.name).await? {
+            return Err(Error::taken(&theirs));
         }
         Ok::<_, Error>((wanted, bytes.len()))
     };

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use registry_core::{
-    testing::{Canned, FakeUpstream},
-    upstream::{Rule, RuleAction},
+    storage::{Storage, StorageOptions},
+    testing::{Canned, FakeUpstream, Recorder},
+    upstream::{Rule, RuleAction, UpstreamAuth},
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -166,6 +167,9 @@ async fn checklist_37_not_there_failing_and_other_things_are_told_apart() {
     app.clock.advance(Duration::from_secs(61));
     get(&app, "/no/ne/none").await.expect(404);
     assert_eq!(fake.total(), 2, "for a minute at most");
+    // Gone for good is not there, and cargo knows only 404 for that.
+    fake.serve("/index/go/ne/gone", Canned::status(410));
+    get(&app, "/go/ne/gone").await.expect(404);
     for (path, answer, status, text) in [
         ("/br/ok/broken", Canned::status(500), 502, "status 500"),
         ("/po/rt/portal", Canned::ok("<html>Log in</html>"), 502, "line 1 of the index file is none"),
@@ -287,8 +291,13 @@ async fn a_crate_of_the_other_registry_is_neither_published_nor_changed_here() {
     let fake = FakeUpstream::start().await;
     put_on(&fake);
     let app = setup(&fake).build();
-    let refused = app.put(Upload::new("foo-x", "9.0.0").bytes()).await.expect(403).error();
-    assert!(refused.contains("have it reserved here"), "{refused}");
+    // Names that cannot exist beside it would take its place as well.
+    for name in ["foo-x", "foo_x", "FOO_X"] {
+        let refused = app.put(Upload::new(name, "9.0.0").bytes()).await.expect(403).error();
+        assert!(refused.to_lowercase().starts_with("\"foo-x\" is a crate of the registry"), "{refused}");
+        assert!(refused.contains("have it reserved here"), "{refused}");
+    }
+    get(&app, INDEX).await.expect(200);
     // A failure is no leave to take the name.
     fake.serve("/index/un/cl/unclear", Canned::status(500));
     app.put(Upload::new("unclear", "1.0.0").bytes()).await.expect(502);
@@ -354,4 +363,149 @@ async fn a_search_shows_what_is_here_and_then_what_is_there() {
     fake.stop().await;
     let alone = get(&app, "/api/v1/crates?q=zebra").await.expect(200).json();
     assert_eq!(alone["meta"]["total"], 1);
+}
+
+#[tokio::test]
+async fn a_stale_file_is_served_while_it_is_refreshed() {
+    let fake = FakeUpstream::start().await;
+    put_on(&fake);
+    let app = setup(&fake).build();
+    get(&app, INDEX).await.expect(200);
+    let more = both("Foo-x") + &file(&[line("Foo-x", "3.0.0", "")]);
+    let slow = Canned::ok(more.clone()).etag("\"j\"").after(Duration::from_millis(200));
+    fake.serve("/index/fo/o-/foo-x", slow);
+    app.clock.advance(Duration::from_mins(8));
+    let stale = get(&app, INDEX).await.expect(200);
+    assert!(stale.header("cache-status").unwrap().contains("swr"), "{stale:?}");
+    assert_eq!(stale.text(), both("Foo-x"));
+    for _ in 0..200 {
+        if get(&app, INDEX).await.expect(200).text() == more {
+            assert_eq!(fake.count("/index/fo/o-/foo-x"), 2, "{:?}", fake.seen());
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it is not refreshed: {:?}", fake.seen());
+}
+
+#[tokio::test]
+async fn offline_what_is_kept_is_served_and_copies_of_another_url_are_none() {
+    let fake = FakeUpstream::start().await;
+    put_on(&fake);
+    let storage = Storage::memory(StorageOptions::default());
+    let app = setup(&fake).build_on(storage.clone());
+    get(&app, INDEX).await.expect(200);
+    get(&app, &download("Foo-x", "1.0.0")).await.expect(200);
+    app.settled(4).await;
+    let before = fake.total();
+    let url = format!("{}/index/", fake.url());
+    let offline = Setup::new().upstream_with(&url, |config| config.offline = true).build_on(storage.clone());
+    offline.clock.advance(Duration::from_hours(24 * 365));
+    assert_eq!(get(&offline, INDEX).await.expect(200).text(), both("Foo-x"));
+    let krate = get(&offline, &download("Foo-x", "1.0.0")).await.expect(200);
+    assert_eq!(krate.body, bytes("Foo-x", "1.0.0"));
+    for path in [download("Foo-x", "2.0.0"), "/ot/he/other".to_owned()] {
+        let reply = get(&offline, &path).await;
+        assert!(reply.status.is_server_error(), "what is not kept is not \"not there\": {reply:?}");
+    }
+    assert_eq!(fake.total(), before, "{:?}", fake.seen());
+    let other = FakeUpstream::start().await;
+    let moved = setup(&other).build_on(storage);
+    get(&moved, INDEX).await.expect(404);
+    assert_eq!(other.count("/index/fo/o-/foo-x"), 1);
+}
+
+#[tokio::test]
+async fn credentials_go_to_the_registry_and_not_to_where_its_crates_lie() {
+    let (fake, files) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    let dl = format!("{}/{{crate}}/{{version}}/{{sha256-checksum}}", files.url());
+    let config = json!({"dl": dl, "api": format!("{}/index", fake.url()), "auth-required": true});
+    fake.serve("/index/config.json", Canned::json(&config).to("their-token"));
+    fake.serve("/index/fo/o-/foo-x", Canned::ok(both("Foo-x")).to("their-token"));
+    fake.serve("/index/cl/os/closed", Canned::ok(both("closed")).to("another-token"));
+    let sum = hex::encode(Sha256::digest(bytes("Foo-x", "1.0.0")));
+    files.serve(
+        &format!("/Foo-x/1.0.0/{sum}"),
+        Canned::ok(bytes("Foo-x", "1.0.0")).header("set-cookie", "a=b"),
+    );
+    let through = |trusted: Vec<String>| {
+        let url = format!("{}/index/", fake.url());
+        let setup = Setup::new().upstream_with(&url, |config| {
+            let name = http::header::AUTHORIZATION;
+            config.auth = UpstreamAuth::Header { name, value: "their-token".to_owned().into() };
+            config.trusted_hosts = trusted;
+            config.retries = 0;
+        });
+        setup.build()
+    };
+    let app = through(vec![files.url().replace("http://", "")]);
+    get(&app, INDEX).await.expect(200);
+    let krate = get(&app, &download("Foo-x", "1.0.0")).await.expect(200);
+    assert_eq!((krate.body.clone(), krate.header("set-cookie")), (bytes("Foo-x", "1.0.0").into(), None));
+    assert!(
+        fake.seen().iter().all(|seen| seen.header("authorization") == "their-token"),
+        "{:?}",
+        fake.seen()
+    );
+    assert!(files.seen().iter().all(|seen| seen.header("authorization").is_empty()), "{:?}", files.seen());
+    // Whether clients need a token here is not that registry's to say.
+    let ours = get(&app, "/config.json").await.expect(200).json();
+    assert_eq!(ours["dl"], "http://registry.example.com/cargo/api/v1/crates");
+    // What it wants of this registry is not wanted of the client.
+    let refused = get(&app, "/cl/os/closed").await;
+    assert!(refused.status.is_server_error(), "{refused:?}");
+    assert_eq!(refused.header("www-authenticate"), None);
+    // A host that nobody trusts is not asked at all.
+    let before = files.total();
+    let text = get(&through(Vec::new()), &download("Foo-x", "1.0.0")).await.expect(502).error();
+    assert!(text.contains("points to an address"), "{text}");
+    assert_eq!(files.total(), before);
+}
+
+#[tokio::test]
+async fn the_first_registry_that_has_a_crate_decides_alone() {
+    let (first, second) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    put_on(&first);
+    put_on(&second);
+    second.serve("/index/fo/o-/foo-x", Canned::ok(file(&[line("Foo-x", "9.0.0", "")])));
+    second.serve("/index/on/ly/only", Canned::ok(both("only")));
+    second.serve("/files/on/ly/only/1.0.0", Canned::ok(bytes("only", "1.0.0")));
+    first.serve("/index/br/ok/broken", Canned::status(500));
+    second.serve("/index/br/ok/broken", Canned::ok(both("broken")));
+    let url = format!("{}/index/", second.url());
+    let app = setup(&first).upstream_with(&url, |config| config.retries = 0).build();
+    assert_eq!(
+        get(&app, INDEX).await.expect(200).text(),
+        both("Foo-x"),
+        "lines of two are never in one file"
+    );
+    get(&app, &download("Foo-x", "9.0.0")).await.expect(404);
+    get(&app, "/br/ok/broken").await.expect(502);
+    assert_eq!(second.total(), 0, "{:?}", second.seen());
+    let krate = get(&app, &download("only", "1.0.0")).await.expect(200);
+    assert_eq!(krate.body, bytes("only", "1.0.0"));
+    assert_eq!(first.count("/index/config.json"), 0, "bytes come from where their line does");
+}
+
+#[tokio::test]
+async fn hooks_hear_of_foreign_crates_and_may_refuse() {
+    let fake = FakeUpstream::start().await;
+    put_on(&fake);
+    let recorder = Recorder::new();
+    let mut setup = setup(&fake);
+    setup.options.hooks = recorder.hooks();
+    let app = setup.build();
+    recorder.refuse(Some("not today"));
+    for path in [INDEX.to_owned(), download("Foo-x", "1.0.0")] {
+        assert_eq!(get(&app, &path).await.expect(403).error(), "not today");
+    }
+    assert_eq!(fake.count("/files/Fo/o-/Foo-x/1.0.0"), 0, "{:?}", fake.seen());
+    recorder.refuse(None);
+    get(&app, INDEX).await.expect(200);
+    get(&app, &download("Foo-x", "1.0.0")).await.expect(200);
+    app.services.storage.drained().await;
+    let done = recorder.done();
+    for told in ["get Foo-x - alice", "get Foo-x 1.0.0 alice"] {
+        assert!(done.iter().any(|one| one == told), "{told}: {done:?}");
+    }
 }

@@ -69,6 +69,11 @@ impl NamePolicy {
         self.denied.is_empty() && self.age.is_none()
     }
 
+    /// Whether single versions are denied: of what belongs to a version that is known no more, nobody can say whether it is one of them.
+    pub fn denies_versions(&self) -> bool {
+        !self.denied.is_empty()
+    }
+
     /// Whether the time of publishing matters. Where it does and is not known, the version is hidden.
     pub fn needs_times(&self) -> bool {
         self.age.is_some()
@@ -189,6 +194,9 @@ mod tests {
         assert!(policy.check("1.0.0", Some(time("2027-01-01T00:00:00Z")), now).is_err());
         assert!(policy.check("1.0.0", Some(DateTime::<Utc>::MAX_UTC), now).is_err());
         assert!(NamePolicy::open("lib").check("1.0.0", None, now).is_ok());
+        assert!(!policy.denies_versions());
+        let denied = DeniedVersion { version: Pattern::new("1.0.0"), rule: "lib@1.0.0".to_owned() };
+        assert!(NamePolicy::new("lib".into(), vec![denied], None).denies_versions());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Packages of other repositories: where their metadata lies, which archive is asked for, and what is known of both.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method};
 use registry_core::{
@@ -9,8 +9,8 @@ use registry_core::{
     storage::{Digests, Versioned, WantedDigests},
     upstream::{
         self, ArtifactRequest, Denial, DocumentRequest, Expected, Failure, FailureKind, Forward, Forwarded,
-        Hosted, Location, Lookup, Resource, Route, Routing, Sifted, Source, Unanswered, UpstreamArtifact,
-        UpstreamDocument,
+        Hosted, Location, Lookup, NamePolicy, Resolution, Resource, Route, Routing, Sifted, Source,
+        Unanswered, UpstreamArtifact, UpstreamDocument, UpstreamId,
     },
 };
 use url::Url;
@@ -80,7 +80,8 @@ pub(crate) async fn is_taken(
     registry.upstreams().is_taken(actor, name.as_str(), fetch).await
 }
 
-/// Whether a name belongs here although nothing was published under it: it is asked of no upstream.
+/// Whether a name belongs here although nothing was published under it: it is asked of no upstream. A name that merely none of them may
+/// be asked for is not here, and clients go on looking for it.
 pub(crate) async fn is_reserved(
     registry: &ComposerRegistry,
     actor: &Actor,
@@ -89,25 +90,81 @@ pub(crate) async fn is_reserved(
     if registry.is_reserved(name) {
         return Ok(true);
     }
-    if !registry.upstreams().exist() {
-        return Ok(false);
-    }
-    let routing = registry.upstreams().route(actor, name.as_str(), Hosted::No).await?;
-    Ok(matches!(routing, Routing::Local))
+    let resolution = registry.upstreams().resolve(actor, Some(name.as_str()), Hosted::No).await?;
+    Ok(matches!(resolution, Resolution::Local { rule: Some(_) }))
 }
 
-/// Whether a name may be spoken of to upstreams, and what they say of it is shown: it is neither hosted nor reserved nor denied.
-pub(crate) async fn is_foreign(
+/// Whether a rule gives a name to nobody.
+pub(crate) async fn is_denied(
     registry: &ComposerRegistry,
     actor: &Actor,
     name: &PackageName,
 ) -> Result<bool, Error> {
+    let resolution = registry.upstreams().resolve(actor, Some(name.as_str()), Hosted::No).await?;
+    Ok(matches!(resolution, Resolution::Denied(_)))
+}
+
+/// Which upstream is asked for a name first: the one that may be told of it, and of which it is shown what it says. None where the name is
+/// hosted, reserved or denied.
+pub(crate) async fn asked_first(
+    registry: &ComposerRegistry,
+    actor: &Actor,
+    name: &PackageName,
+) -> Result<Option<UpstreamId>, Error> {
+    Ok(route(registry, actor, name).await?.and_then(|route| Some(route.sources().first()?.id().clone())))
+}
+
+async fn route(
+    registry: &ComposerRegistry,
+    actor: &Actor,
+    name: &PackageName,
+) -> Result<Option<Route>, Error> {
     if !registry.upstreams().exist() || registry.is_reserved(name) {
-        return Ok(false);
+        return Ok(None);
     }
     let hosted = Hosted::by(registry.packages().state(name).await?.as_ref());
-    let routing = registry.upstreams().route(actor, name.as_str(), hosted).await?;
-    Ok(matches!(routing, Routing::Ask(_)))
+    Ok(match registry.upstreams().route(actor, name.as_str(), hosted).await? {
+        Routing::Ask(route) => Some(route),
+        Routing::Local | Routing::Denied(_) => None,
+    })
+}
+
+/// What is kept of an archive whose package is there no more: lock files name it still.
+pub(crate) async fn kept_archive(
+    registry: &ComposerRegistry,
+    actor: &Actor,
+    name: &PackageName,
+    file: &str,
+) -> Result<Option<UpstreamArtifact>, Error> {
+    let Some(route) = route(registry, actor, name).await? else { return Ok(None) };
+    for source in route.sources() {
+        if let Some(kept) = kept_at(registry, source, route.policy(), (name, file)).await? {
+            return Ok(Some(kept));
+        }
+    }
+    Ok(None)
+}
+
+/// Of which version it is, is known no more, but it was published before it was fetched.
+async fn kept_at(
+    registry: &ComposerRegistry,
+    source: &Source,
+    policy: &NamePolicy,
+    (name, file): (&PackageName, &str),
+) -> Result<Option<UpstreamArtifact>, Error> {
+    let Some(kept) = source.kept_artifact(&resource(name, file)).await.found()? else { return Ok(None) };
+    if policy.denies_versions() {
+        let text =
+            format!("this archive of {name} is of a version that is known no more, and some are denied");
+        return Err(Refusal::Forbidden(text).into());
+    }
+    let now = registry.services().clock.now();
+    policy.check(file, kept.fetched(), now).map_err(Unanswered::from)?;
+    Ok(Some(kept))
+}
+
+fn resource(name: &PackageName, file: &str) -> Resource {
+    Resource::new("dists").segments(name.as_str()).segment(file)
 }
 
 /// Where the versions of a package stand.
@@ -159,11 +216,6 @@ impl Foreign {
             || version.spellings().iter().all(|spelling| !self.sifted.hides(spelling))
     }
 
-    /// Whether what is shown depends on nothing but the document.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.route.policy().is_open()
-    }
-
     fn check(&self, registry: &ComposerRegistry, version: &ForeignVersion) -> Result<(), Denial> {
         let now = registry.services().clock.now();
         let policy = self.route.policy();
@@ -202,22 +254,13 @@ impl Foreign {
             half.check(registry, version).map_err(Unanswered::from)?;
             let expected = Expected { sha1: dist.shasum.clone(), ..Expected::default() };
             let request =
-                ArtifactRequest::new(half.resource(file), Location::Url(dist.url.clone()), expected)
+                ArtifactRequest::new(resource(&half.name, file), Location::Url(dist.url.clone()), expected)
                     .version(&version.version)
                     .method(method);
             return Ok(half.document.source().artifact(&request).await.found()?);
         }
         let Some(half) = halves.first() else { return Ok(None) };
-        if !half.route.policy().is_open() {
-            // Which version it is of is known no more, and so is whether it may be had.
-            let text = format!("this archive of {} is of no version that is shown now", half.name);
-            return Err(Refusal::Forbidden(text).into());
-        }
-        Ok(half.document.source().kept_artifact(&half.resource(file)).await.found()?)
-    }
-
-    fn resource(&self, file: &str) -> Resource {
-        Resource::new("dists").segments(self.name.as_str()).segment(file)
+        kept_at(registry, half.document.source(), half.route.policy(), (&half.name, file)).await
     }
 
     async fn renew(&mut self, registry: &ComposerRegistry) -> Result<(), Error> {
@@ -436,25 +479,37 @@ fn half(versions: &[ForeignVersion], part: Part) -> Arc<Vec<ForeignVersion>> {
     Arc::new(versions.iter().filter(wanted).cloned().collect())
 }
 
-/// The upstream that is asked what is about no single name, and what its `packages.json` says.
+/// An upstream that is asked what is about no single name, and what its `packages.json` says.
 async fn nameless(
     registry: &ComposerRegistry,
     actor: &Actor,
+    id: &UpstreamId,
 ) -> Result<Option<(Source, Arc<ForeignRoot>)>, Error> {
     let Routing::Ask(route) = registry.upstreams().route_nameless(actor).await? else { return Ok(None) };
-    let Some(source) = route.sources().first().cloned() else { return Ok(None) };
+    let Some(source) = route.sources().iter().find(|source| source.id() == id).cloned() else {
+        return Ok(None);
+    };
     let found = root(&source, None).await.found()?;
     Ok(found.map(|(_, root)| (source, root)))
 }
 
-/// What the first upstream finds, if it has a search. One that fails there finds nothing there: clients show what there is.
-pub(crate) async fn search(
+/// The upstream that searches are passed on to.
+pub(crate) async fn searched(
     registry: &ComposerRegistry,
     actor: &Actor,
+) -> Result<Option<UpstreamId>, Error> {
+    let Routing::Ask(route) = registry.upstreams().route_nameless(actor).await? else { return Ok(None) };
+    Ok(route.sources().first().map(|source| source.id().clone()))
+}
+
+/// What an upstream finds, if it has a search. One that fails there finds nothing there: clients show what there is.
+pub(crate) async fn search(
+    registry: &ComposerRegistry,
+    (actor, id): (&Actor, &UpstreamId),
     (text, kind): (&str, &str),
     more: &str,
 ) -> Result<Option<Forwarded>, Error> {
-    let Ok(Some((source, root))) = nameless(registry, actor).await else { return Ok(None) };
+    let Ok(Some((source, root))) = nameless(registry, actor, id).await else { return Ok(None) };
     let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let url = root.search.as_deref().and_then(|template| {
         let filled = template.replace("%query%", &encoded(text)).replace("%type%", &encoded(kind));
@@ -467,13 +522,13 @@ pub(crate) async fn search(
     }
 }
 
-/// What the first upstream knows of advisories on these packages, if it knows of any at all.
+/// What an upstream knows of advisories on these packages, if it knows of any at all.
 pub(crate) async fn advisories(
     registry: &ComposerRegistry,
-    actor: &Actor,
-    names: &[String],
+    (actor, id): (&Actor, &UpstreamId),
+    names: &HashSet<String>,
 ) -> Result<Option<(Source, Forwarded)>, Error> {
-    let Some((source, root)) = nameless(registry, actor).await? else { return Ok(None) };
+    let Some((source, root)) = nameless(registry, actor, id).await? else { return Ok(None) };
     let url = root.advisories.as_deref().and_then(|url| foreign::resolve(source.url(), url));
     let Some(url) = url else { return Ok(None) };
     let pairs = names.iter().map(|name| ("packages[]", name));

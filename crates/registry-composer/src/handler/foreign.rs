@@ -1,14 +1,15 @@
 //! Reading packages of other repositories.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{borrow::Cow, collections::HashSet, sync::Arc, time::SystemTime};
 
-use http::HeaderValue;
+use chrono::{DateTime, TimeDelta, Utc};
+use http::{HeaderValue, header, request::Parts};
 use registry_core::{
     Actor, Response,
     auth::Action,
     http::Refusal,
-    storage::Versioned,
-    upstream::{ArtifactHead, Failure, FailureKind, Unanswered},
+    storage::{Digests, Versioned, WantedDigests},
+    upstream::{ArtifactHead, Failure, FailureKind, Unanswered, UpstreamArtifact, UpstreamId},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -38,7 +39,10 @@ pub(crate) async fn metadata(
     part: Part,
 ) -> Result<Response, Error> {
     let beside = hosted.as_ref().map_or("", |hosted| hosted.revision.as_str());
-    let variant = format!("{part:?} of {name} at {} hiding {} beside {beside}", call.base, theirs.sifted.tag);
+    let shown = format!("{part:?} of {name} at {} hiding {} beside {beside}", call.base, theirs.sifted.tag);
+    let fetched = theirs.document.fetched();
+    let modified = told_time(fetched, &shown);
+    let variant = format!("{shown} as of {}", fetched.timestamp());
     let large = theirs.versions.len() > LARGE;
     let (of, base) = (name.clone(), call.base.clone());
     let theirs = Arc::new(theirs);
@@ -49,11 +53,7 @@ pub(crate) async fn metadata(
         let make = move || {
             theirs.document.derived(&variant, || {
                 let body = render(&of, &theirs, hosted.as_deref().map(|hosted| &hosted.value), part, &base);
-                // Where rules hide versions or others stand beside them, the text changes while the upstream's does not, and
-                // clients have no finer validator than a time: they get none.
-                let plain = hosted.is_none() && theirs.is_plain();
-                let modified = plain.then(|| SystemTime::from(theirs.document.fetched()));
-                let form = form(body, modified);
+                let form = form(body, Some(SystemTime::from(modified)));
                 let weight = form.weight();
                 (form, weight)
             })
@@ -65,9 +65,29 @@ pub(crate) async fn metadata(
             make()
         }
     };
-    let mut response = representation.respond(&call.parts);
+    let mut response = representation.respond(&exactly(&call.parts, modified));
     theirs.mark(response.headers_mut());
     Ok(response)
+}
+
+/// The time by which clients know a document again. They have no finer validator, and the text depends on more than on the upstream's
+/// document: on the base URL, the rules, what is hosted beside. All of that moves the time by up to a day, the same on every node.
+fn told_time(fetched: DateTime<Utc>, shown: &str) -> DateTime<Utc> {
+    let hash = Digests::of(shown.as_bytes(), WantedDigests::default()).sha256;
+    let number = hash.get(..8).and_then(|hex| i64::from_str_radix(hex, 16).ok()).unwrap_or_default();
+    fetched.checked_sub_signed(TimeDelta::seconds(number.rem_euclid(86_400))).unwrap_or(fetched)
+}
+
+/// A request to which "not modified" is said of exactly this time: who holds a later one holds the text of other rules.
+fn exactly(parts: &Parts, modified: DateTime<Utc>) -> Cow<'_, Parts> {
+    let Some(since) = parts.headers.get(header::IF_MODIFIED_SINCE) else { return Cow::Borrowed(parts) };
+    let since = since.to_str().ok().and_then(|text| DateTime::parse_from_rfc2822(text).ok());
+    if since.is_some_and(|since| since.timestamp() == modified.timestamp()) {
+        return Cow::Borrowed(parts);
+    }
+    let mut parts = parts.clone();
+    parts.headers.remove(header::IF_MODIFIED_SINCE);
+    Cow::Owned(parts)
 }
 
 fn render(name: &PackageName, theirs: &Foreign, hosted: Option<&Package>, part: Part, base: &str) -> Vec<u8> {
@@ -95,6 +115,23 @@ pub(crate) async fn archive(
     told(call, actor, name).await?;
     let found = theirs.archive(call.registry, file, &call.parts.method).await?;
     let found = found.ok_or_else(|| Refusal::NotFound(format!("\"{name}\" has no such archive")))?;
+    answer(call, file, &found).await
+}
+
+/// An archive of a package that no other repository has any more.
+pub(crate) async fn kept_archive(
+    call: &Call<'_>,
+    actor: &Actor,
+    name: &PackageName,
+    file: &str,
+) -> Result<Response, Error> {
+    let found = upstream::kept_archive(call.registry, actor, name, file).await?;
+    let found = found.ok_or_else(|| Error::no_package(name.as_str()))?;
+    told(call, actor, name).await?;
+    answer(call, file, &found).await
+}
+
+async fn answer(call: &Call<'_>, file: &str, found: &UpstreamArtifact) -> Result<Response, Error> {
     let zip = file.rsplit_once('.').is_some_and(|(_, kind)| kind == "zip");
     let content_type = if zip { "application/zip" } else { "application/octet-stream" };
     let content_type = Some(HeaderValue::from_static(content_type));
@@ -118,20 +155,24 @@ pub(crate) async fn search(
         total: usize,
     }
     let nothing = Ok((Vec::new(), 0));
-    if !call.registry.upstreams().exist() {
-        return nothing;
-    }
+    let Some(searched) = upstream::searched(call.registry, actor).await? else { return nothing };
     for word in text.split_whitespace() {
+        // A whole name is told to that upstream alone which is asked for it.
+        if let Ok(name) = word.parse::<PackageName>()
+            && upstream::asked_first(call.registry, actor, &name).await?.as_ref() != Some(&searched)
+        {
+            return nothing;
+        }
         let vendor = format!("{}/x", word.split('/').next().unwrap_or_default());
-        for name in [word, &vendor] {
-            let Ok(name) = name.parse::<PackageName>() else { continue };
-            if !upstream::is_foreign(call.registry, actor, &name).await? {
-                return nothing;
-            }
+        if let Ok(name) = vendor.parse::<PackageName>()
+            && (upstream::is_reserved(call.registry, actor, &name).await?
+                || upstream::is_denied(call.registry, actor, &name).await?)
+        {
+            return nothing;
         }
     }
     let more = format!("&page={page}&per_page={size}");
-    let Some(answer) = upstream::search(call.registry, actor, (text, kind), &more).await? else {
+    let Some(answer) = upstream::search(call.registry, (actor, &searched), (text, kind), &more).await? else {
         return nothing;
     };
     let Ok(answer) = serde_json::from_slice::<Results>(&answer.body) else { return nothing };
@@ -140,7 +181,7 @@ pub(crate) async fn search(
         let name = one.get("name").and_then(Value::as_str).and_then(|name| name.parse::<PackageName>().ok());
         let Some(name) = name else { continue };
         if call.allows(actor, name.as_str(), Action::Read).await.is_ok()
-            && upstream::is_foreign(call.registry, actor, &name).await?
+            && upstream::asked_first(call.registry, actor, &name).await?.as_ref() == Some(&searched)
         {
             let shown = ["name", "description", "url", "repository", "downloads", "favers", "abandoned"];
             let shown = shown.into_iter().filter_map(|key| Some((key.to_owned(), one.get(key)?.clone())));
@@ -154,8 +195,8 @@ pub(crate) async fn search(
 /// "there are none".
 pub(crate) async fn advisories(
     call: &Call<'_>,
-    actor: &Actor,
-    names: &[String],
+    whom: (&Actor, &UpstreamId),
+    names: &HashSet<String>,
 ) -> Result<Map<String, Value>, Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -168,10 +209,7 @@ pub(crate) async fn advisories(
     struct Answer {
         advisories: Advisories,
     }
-    if names.is_empty() {
-        return Ok(Map::new());
-    }
-    let Some((source, answer)) = upstream::advisories(call.registry, actor, names).await? else {
+    let Some((source, answer)) = upstream::advisories(call.registry, whom, names).await? else {
         return Ok(Map::new());
     };
     let answer: Answer = serde_json::from_slice(&answer.body).map_err(|_| {

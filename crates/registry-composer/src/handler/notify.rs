@@ -1,7 +1,9 @@
 //! What clients tell after an install, and ask about advisories.
 
+use std::collections::HashSet;
+
 use http::{Method, StatusCode};
-use registry_core::Response;
+use registry_core::{Response, upstream::UpstreamId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -75,18 +77,25 @@ pub(crate) async fn advisories(call: &mut Call<'_>) -> Result<Response, Error> {
     if names.len() > MAX_NAMES {
         return Err(Error::bad(format!("at most {MAX_NAMES} packages can be asked for at once")));
     }
-    let (mut advisories, mut theirs) = (Map::new(), Vec::new());
+    let mut advisories = Map::new();
+    // Each upstream is told of the names alone that it would be asked for.
+    let mut theirs: Vec<(UpstreamId, HashSet<String>)> = Vec::new();
     for name in names {
         if let Ok(parsed) = name.parse::<PackageName>()
             && is_known(call, &actor, &parsed).await?
         {
-            if upstream::is_foreign(call.registry, &actor, &parsed).await? {
-                theirs.push(name.clone());
+            if let Some(id) = upstream::asked_first(call.registry, &actor, &parsed).await? {
+                match theirs.iter_mut().find(|(known, _)| *known == id) {
+                    Some((_, names)) => drop(names.insert(name.clone())),
+                    None => theirs.push((id, HashSet::from([name.clone()]))),
+                }
             }
             advisories.insert(name, Value::Array(Vec::new()));
         }
     }
-    advisories.extend(foreign::advisories(call, &actor, &theirs).await?);
+    for (id, names) in &theirs {
+        advisories.extend(foreign::advisories(call, (&actor, id), names).await?);
+    }
     Ok(json_response(StatusCode::OK, &json!({"advisories": advisories})))
 }
 
@@ -97,5 +106,5 @@ async fn is_known(call: &Call<'_>, actor: &registry_core::Actor, name: &PackageN
     }
     Ok(call.registry.packages().load(name).await?.is_some()
         || upstream::is_reserved(call.registry, actor, name).await?
-        || upstream::is_foreign(call.registry, actor, name).await?)
+        || upstream::asked_first(call.registry, actor, name).await?.is_some())
 }

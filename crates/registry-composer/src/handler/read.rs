@@ -25,7 +25,15 @@ const LARGE: usize = 200;
 /// `GET /p2/<package>.json` and `…~dev.json`.
 pub(crate) async fn metadata(call: &Call<'_>, name: &PackageName, part: Part) -> Result<Response, Error> {
     let actor = call.read_access(name).await?;
-    let representation = match upstream::find(call.registry, &actor, name, part).await? {
+    let found = match upstream::find(call.registry, &actor, name, part).await {
+        // That one package is refused would be the end of a client's whole update: of what is denied there are no versions, here or,
+        // for the client, anywhere else. Who asks for an archive is told why.
+        Err(_) if upstream::is_denied(call.registry, &actor, name).await? => {
+            return Ok(Arc::new(form(document(name.as_str(), &[]), None)).respond(&call.parts));
+        }
+        found => found?,
+    };
+    let representation = match found {
         Some(Found::Hosted(package)) => {
             told(call, &actor, name).await?;
             rendered(call, name, package, part).await?
@@ -112,7 +120,8 @@ pub(crate) async fn archive(call: &Call<'_>, name: &PackageName, file: &str) -> 
     let no_archive = || Refusal::NotFound(format!("\"{name}\" has no such archive"));
     let of =
         |package: &Package| file.strip_suffix(".zip").and_then(|reference| package.dist(reference)).cloned();
-    let (package, dist) = match found.ok_or_else(|| Error::no_package(name.as_str()))? {
+    let Some(found) = found else { return foreign::kept_archive(call, &actor, name, file).await };
+    let (package, dist) = match found {
         Found::Hosted(package) => {
             let dist = of(&package).ok_or_else(no_archive)?;
             (package, dist)

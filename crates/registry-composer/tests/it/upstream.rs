@@ -139,7 +139,12 @@ async fn an_unchanged_document_is_fresh_again_and_keeps_its_time() {
     app.clock.advance(Duration::from_mins(30));
     let ask =
         app.ask("GET", "/p2/theirs/lib.json").token("alice-token").header("if-modified-since", &modified);
-    assert_ne!(ask.send().await.expect(200).header("last-modified"), Some(modified.as_str()));
+    let changed = ask.send().await.expect(200).header("last-modified").unwrap().to_owned();
+    assert_ne!(changed, modified);
+    // What the upstream went back to is not what the client has.
+    fake.serve("/meta/theirs/lib.json", Canned::json(&releases(&fake)).etag("\"m\""));
+    app.clock.advance(Duration::from_mins(30));
+    assert_eq!(since(&app, "/composer/p2/theirs/lib.json", &changed).await.expect(200).body, first.body);
 }
 
 #[tokio::test]
@@ -200,15 +205,8 @@ async fn checklist_18_other_bytes_have_no_clean_end_and_kept_bytes_stay() {
     put_on(&fake);
     let app = setup(&fake).build();
     let found = shown(&app, "theirs/lib").await;
-    let transfer = async |path: &str| {
-        let request =
-            http::Request::get(format!("/composer{path}")).header("authorization", "Bearer alice-token");
-        let request = request.body(registry_core::Body::empty()).unwrap();
-        let response = registry_core::PackageRegistry::handle(&app.registry, request).await;
-        http_body_util::BodyExt::collect(response.into_body()).await.is_ok()
-    };
     fake.serve("/files/1.0?ref=def", Canned::ok("x".repeat(bytes("1.0").len())));
-    assert!(!transfer(&found[2].1).await, "not the sum that the metadata has");
+    assert!(!ends_well(&app, &found[2].1).await, "not the sum that the metadata has");
     assert!(!app.keys().await.iter().any(|key| key.contains("_artifact")), "{:?}", app.keys().await);
     // Without a sum, what came first is what it is.
     get(&app, &found[0].1).await.expect(200);
@@ -225,8 +223,6 @@ async fn a_young_version_is_hidden_everywhere_until_it_is_old_enough() {
     setup.upstreams.rules.min_release_age = Some(Duration::from_hours(7 * 24));
     let app = setup.build();
     assert_eq!(names(&shown(&app, "theirs/lib").await), ["v1.1.0", "1.0.0"]);
-    let document = get(&app, "/p2/theirs/lib.json").await.expect(200);
-    assert_eq!(document.header("last-modified"), None, "the text changes with time");
     // By a lock file that was made elsewhere.
     let open = self::setup(&fake).build();
     let (_, path) = shown(&open, "theirs/lib").await.remove(0);
@@ -235,7 +231,7 @@ async fn a_young_version_is_hidden_everywhere_until_it_is_old_enough() {
         text.contains("hidden by this registry's rule min_release_age (7d) until 2026-03-10T00:00:00Z"),
         "{text}"
     );
-    get(&app, &path.replace("/lib/", "/lib/0")).await.expect(403);
+    get(&app, &path.replace("/lib/", "/lib/0")).await.expect(404);
     app.clock.advance(Duration::from_hours(7 * 24));
     assert_eq!(shown(&app, "theirs/lib").await.len(), 3);
     get(&app, &path).await.expect(200);
@@ -441,4 +437,250 @@ async fn searches_and_advisories_pass_through_without_what_is_ours() {
     // A search that fails there shows what is here.
     fake.stop().await;
     assert_eq!(get(&app, "/search.json?q=zebra").await.expect(200).json()["total"], 1);
+}
+
+/// Whether a transfer comes to a clean end.
+async fn ends_well(app: &App, path: &str) -> bool {
+    let request =
+        http::Request::get(format!("/composer{path}")).header("authorization", "Bearer alice-token");
+    let request = request.body(registry_core::Body::empty()).unwrap();
+    let response = registry_core::PackageRegistry::handle(&app.registry, request).await;
+    http_body_util::BodyExt::collect(response.into_body()).await.is_ok()
+}
+
+async fn since(app: &App, path: &str, modified: &str) -> Reply {
+    app.ask_at("GET", path).token("alice-token").header("if-modified-since", modified).send().await
+}
+
+#[tokio::test]
+async fn a_name_that_no_upstream_may_be_asked_for_is_left_to_other_repositories() {
+    let fake = FakeUpstream::start().await;
+    put_on(&fake);
+    let setup = Setup::new().upstream_with(&format!("{}/repo/", fake.url()), |config| {
+        config.allow = vec!["partner/*".to_owned()];
+    });
+    let app = setup.build();
+    // An empty list would be the end of the client's search.
+    get(&app, "/p2/theirs/lib.json").await.expect(404);
+    get(&app, "/dists/theirs/lib/0123.zip").await.expect(404);
+    let told = get(&app, "/api/security-advisories?packages[]=theirs/lib").await.expect(200);
+    assert_eq!(told.json(), json!({"advisories": {}}));
+    assert_eq!(fake.total(), 0, "{:?}", fake.seen());
+}
+
+#[tokio::test]
+async fn a_denied_package_has_no_versions_and_its_archives_say_why() {
+    let fake = FakeUpstream::start().await;
+    put_on(&fake);
+    let (_, path) = shown(&setup(&fake).build(), "theirs/lib").await.remove(0);
+    let before = fake.total();
+    let mut setup = setup(&fake);
+    setup.upstreams.rules.deny = vec!["theirs/lib".to_owned()];
+    let app = setup.build();
+    // 403 for one package would be the end of the client's whole update, and 404 would send it elsewhere.
+    assert!(shown(&app, "theirs/lib").await.is_empty() && shown(&app, "theirs/lib~dev").await.is_empty());
+    let text = get(&app, &path).await.expect(403).error();
+    assert!(text.contains("denied by this registry's rule `theirs/lib`"), "{text}");
+    assert_eq!(fake.total(), before, "{:?}", fake.seen());
+}
+
+#[tokio::test]
+async fn an_archive_of_a_lock_file_is_there_when_its_package_is_not() {
+    for (min_release_age, deny) in [(None, vec![]), (Some(7), vec![]), (None, vec!["theirs/lib@9.9.9"])] {
+        let fake = FakeUpstream::start().await;
+        put_on(&fake);
+        let mut setup = setup(&fake);
+        setup.upstreams.rules.min_release_age = min_release_age.map(|days| Duration::from_hours(days * 24));
+        setup.upstreams.rules.deny = deny.iter().map(|&rule| rule.to_owned()).collect();
+        let app = setup.build();
+        let (_, path) = shown(&app, "theirs/lib").await.pop().unwrap();
+        get(&app, &path).await.expect(200);
+        app.settled(4).await;
+        fake.serve("/meta/theirs/lib.json", Canned::status(404));
+        for _ in 0..2 {
+            app.clock.advance(Duration::from_hours(1));
+            get(&app, "/p2/theirs/lib.json").await;
+        }
+        get(&app, "/p2/theirs/lib.json").await.expect(404);
+        if !deny.is_empty() {
+            let text = get(&app, &path).await.expect(403).error();
+            assert!(text.contains("some are denied"), "{text}");
+            continue;
+        }
+        if min_release_age.is_some() {
+            // When it was published is known no more, but surely it was before it was fetched.
+            let text = get(&app, &path).await.expect(403).error();
+            assert!(text.contains("until 2026-03-11T"), "{text}");
+            app.clock.advance(Duration::from_hours(7 * 24));
+        }
+        assert_eq!(get(&app, &path).await.expect(200).body, bytes("1.0"));
+        get(&app, &path.replace("/lib/", "/lib/0")).await.expect(404);
+        fake.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn not_modified_is_said_of_this_text_alone() {
+    let fake = FakeUpstream::start().await;
+    put_on(&fake);
+    let mut setup = setup(&fake);
+    setup.bases = &["/composer", "/moved"];
+    setup.upstreams.rules.min_release_age = Some(Duration::from_hours(7 * 24));
+    let app = setup.build();
+    let (here, moved) = ("/composer/p2/theirs/lib.json", "/moved/p2/theirs/lib.json");
+    let modified = |reply: &Reply| reply.header("last-modified").unwrap().to_owned();
+    let first = modified(&get(&app, "/p2/theirs/lib.json").await.expect(200));
+    since(&app, here, &first).await.expect(304);
+    // Another base URL.
+    let other = since(&app, moved, &first).await.expect(200);
+    since(&app, here, &modified(&other)).await.expect(200);
+    assert!(other.text().contains("/moved/dists/"), "{}", other.text());
+    // Other versions are hidden.
+    app.clock.advance(Duration::from_hours(7 * 24));
+    let all = since(&app, here, &first).await.expect(200);
+    assert!(all.text().contains("v1.2.0"), "{}", all.text());
+    since(&app, here, &modified(&all)).await.expect(304);
+    // Another state upstream, and the earlier one again.
+    let mut newer = releases(&fake);
+    newer["packages"]["theirs/lib"].as_array_mut().unwrap().truncate(1);
+    fake.serve("/meta/theirs/lib.json", Canned::json(&newer).etag("\"n\""));
+    app.clock.advance(Duration::from_hours(1));
+    let fewer = since(&app, here, &modified(&all)).await.expect(200);
+    fake.serve("/meta/theirs/lib.json", Canned::json(&releases(&fake)).etag("\"m\""));
+    app.clock.advance(Duration::from_hours(1));
+    let again = since(&app, here, &modified(&fewer)).await.expect(200);
+    assert_eq!(again.body, all.body);
+}
+
+#[tokio::test]
+async fn what_is_cut_off_has_no_clean_end_and_is_not_kept() {
+    let fake = FakeUpstream::start().await;
+    put_on(&fake);
+    let app = setup(&fake).build();
+    for (at, version, reference) in [(2, "1.0", "def"), (0, "1.2", "abc")] {
+        let place = format!("/files/{version}?ref={reference}");
+        let (_, path) = shown(&app, "theirs/lib").await.remove(at);
+        let before = app.keys().await.len();
+        fake.serve(&place, Canned::ok(bytes(version)).cut_after(1000));
+        assert!(!ends_well(&app, &path).await, "{version}");
+        let (_, file) = path.rsplit_once('/').unwrap();
+        let kept = async || app.keys().await.into_iter().filter(|key| key.contains(file)).count();
+        assert_eq!(kept().await, 0, "{:?}", app.keys().await);
+        fake.serve(&place, Canned::ok(bytes(version)));
+        assert_eq!(get(&app, &path).await.expect(200).body, bytes(version));
+        app.settled(before + 2).await;
+        assert_eq!(kept().await, 2, "a record and its bytes: {:?}", app.keys().await);
+    }
+}
+
+#[tokio::test]
+async fn a_stale_document_is_served_while_it_is_refreshed() {
+    let fake = FakeUpstream::start().await;
+    put_on(&fake);
+    let app = setup(&fake).build();
+    shown(&app, "theirs/lib").await;
+    let mut less = releases(&fake);
+    less["packages"]["theirs/lib"].as_array_mut().unwrap().truncate(1);
+    fake.serve("/meta/theirs/lib.json", Canned::json(&less).etag("\"l\"").after(Duration::from_millis(200)));
+    app.clock.advance(Duration::from_mins(8));
+    let stale = get(&app, "/p2/theirs/lib.json").await.expect(200);
+    assert!(stale.header("cache-status").unwrap().contains("swr"), "{stale:?}");
+    for _ in 0..200 {
+        if shown(&app, "theirs/lib").await.len() == 1 {
+            assert_eq!(fake.count("/meta/theirs/lib.json"), 2, "{:?}", fake.seen());
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it is not refreshed: {:?}", fake.seen());
+}
+
+#[tokio::test]
+async fn offline_what_is_kept_is_served_and_copies_of_another_url_are_none() {
+    let fake = FakeUpstream::start().await;
+    put_on(&fake);
+    let storage = registry_core::storage::Storage::memory(registry_core::storage::StorageOptions::default());
+    let app = setup(&fake).build_on(storage.clone());
+    let found = shown(&app, "theirs/lib").await;
+    get(&app, &found[2].1).await.expect(200);
+    app.settled(4).await;
+    let before = fake.total();
+    let url = format!("{}/repo/", fake.url());
+    let offline = Setup::new().upstream_with(&url, |config| config.offline = true).build_on(storage.clone());
+    offline.clock.advance(Duration::from_hours(24 * 365));
+    assert_eq!(shown(&offline, "theirs/lib").await, found);
+    assert_eq!(get(&offline, &found[2].1).await.expect(200).body, bytes("1.0"));
+    for path in ["/p2/theirs/other.json", &found[0].1] {
+        let reply = get(&offline, path).await;
+        assert!(reply.status.is_server_error(), "what is not kept is not \"not there\": {reply:?}");
+    }
+    assert_eq!(fake.total(), before, "{:?}", fake.seen());
+    let other = FakeUpstream::start().await;
+    let moved = setup(&other).build_on(storage);
+    get(&moved, "/p2/theirs/lib.json").await.expect(502);
+    assert!(other.total() > 0);
+}
+
+#[tokio::test]
+async fn checklist_19_credentials_go_to_the_repository_and_not_to_where_its_archives_lie() {
+    let (fake, files) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    let basic = "Basic dXM6c2VjcmV0";
+    let root = json!({"packages": [], "metadata-url": "/repo/meta/%package%.json"});
+    fake.serve("/repo/packages.json", Canned::json(&root).to(basic));
+    let of = |fake: &FakeUpstream, name: &str| json!({"packages": {name: [{"name": name, "version": "1.0.0", "dist": dist(fake, "1.0", "def", "")}]}});
+    for (name, at) in [("theirs/lib", &files), ("theirs/trap", &FakeUpstream::start().await)] {
+        fake.serve(&format!("/repo/meta/{name}.json"), Canned::json(&of(at, name)).to(basic));
+    }
+    files.serve("/files/1.0?ref=def", Canned::ok(bytes("1.0")));
+    let url = format!("{}/repo/", fake.url()).replace("http://", "http://us:secret@");
+    let setup = Setup::new().upstream_with(&url, |config| {
+        config.retries = 0;
+        config.trusted_hosts = vec![files.url().replace("http://", "")];
+    });
+    let app = setup.build();
+    let found = shown(&app, "theirs/lib").await;
+    assert_eq!(get(&app, &found[0].1).await.expect(200).body, bytes("1.0"));
+    assert!(files.seen().iter().all(|seen| seen.header("authorization").is_empty()), "{:?}", files.seen());
+    assert!(fake.seen().iter().all(|seen| seen.header("authorization") == basic), "{:?}", fake.seen());
+    // A host that nobody trusts is not asked at all.
+    let trap = shown(&app, "theirs/trap").await;
+    let text = get(&app, &trap[0].1).await.expect(502).error();
+    assert!(text.contains("points to an address"), "{text}");
+    // And what the repository wants of us is not wanted of the client.
+    fake.serve("/repo/meta/theirs/closed.json", Canned::json(&of(&files, "theirs/closed")).to("Basic other"));
+    let refused = get(&app, "/p2/theirs/closed.json").await;
+    assert!(refused.status.is_server_error(), "{refused:?}");
+    assert_eq!(refused.header("www-authenticate"), None);
+}
+
+#[tokio::test]
+async fn each_upstream_is_told_of_the_names_that_are_its_own() {
+    let (fake, partner) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    for one in [&fake, &partner] {
+        put_on(one);
+        let both = json!({"advisories": {"theirs/lib": [{"advisoryId": one.url()}], "partner/lib": [{"advisoryId": one.url()}]}});
+        one.serve("/advisories", Canned::json(&both));
+        one.serve(
+            "/find?q=lib&type=&page=1&per_page=15",
+            Canned::json(&json!({"results": [{"name": "theirs/lib"}, {"name": "partner/lib"}], "total": 2})),
+        );
+    }
+    let mut setup = setup(&fake).upstream_with(&format!("{}/repo/", partner.url()), |_| {});
+    let names = vec!["partner/*".to_owned()];
+    let action = RuleAction::Route(vec!["up2".parse().unwrap()]);
+    setup.upstreams.rules.rules = vec![Rule { names, action }];
+    let app = setup.build();
+    let ask = app.ask("POST", "/api/security-advisories").token("alice-token");
+    let told = ask.body("packages[]=partner/lib&packages[]=theirs/lib").send().await.expect(200).json();
+    assert_eq!(told["advisories"]["theirs/lib"][0]["advisoryId"], fake.url(), "{told}");
+    assert_eq!(told["advisories"]["partner/lib"][0]["advisoryId"], partner.url(), "{told}");
+    // Neither a search for its name nor what the other one finds under it.
+    get(&app, "/search.json?q=partner/lib").await.expect(200);
+    let found = get(&app, "/search.json?q=lib").await.expect(200).json();
+    assert_eq!(found["results"].as_array().unwrap().len(), 1, "{found}");
+    for seen in fake.seen() {
+        let body = String::from_utf8_lossy(&seen.body).into_owned();
+        assert!(!seen.path.contains("partner") && !body.contains("partner"), "{seen:?}");
+    }
+    assert!(partner.seen().iter().all(|seen| !String::from_utf8_lossy(&seen.body).contains("theirs")));
 }

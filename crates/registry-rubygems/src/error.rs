@@ -73,6 +73,14 @@ impl From<Error> for AdministrationError {
 }
 
 impl Error {
+    /// A gem of another registry, whose place nobody takes by accident.
+    pub(crate) fn taken(name: &crate::names::GemName) -> Self {
+        Refusal::Forbidden(format!(
+            "{name} is a gem of the registry that this one stands before: to push under its name, have it reserved here."
+        ))
+        .into()
+    }
+
     /// A request that cannot be done as it is; the text is a sentence for the client.
     pub(crate) fn bad(text: impl Into<String>) -> Self {
         Refusal::BadRequest(text.into()).into()

@@ -44,6 +44,7 @@ mod maintenance;
 mod names;
 mod registry;
 mod store;
+mod upstream;
 mod version;
 mod wire;
 

@@ -11,6 +11,7 @@ use registry_core::{
     http::Refusal,
     registry::InitError,
     storage::{Draft, Permit, StorageError, UpdateError, Versioned},
+    upstream::Upstreams,
 };
 use tokio_util::task::TaskTracker;
 
@@ -38,6 +39,7 @@ struct Inner {
     config: RubygemsConfig,
     gems: Gems,
     specs: SpecsCache,
+    upstreams: Upstreams,
     tasks: TaskTracker,
     everything: Option<Scope>,
 }
@@ -52,7 +54,14 @@ impl RubygemsRegistry {
             format!("{}:{}:*:{}", instance.name, instance.protocol.resource_type(), Action::Read.as_str())
                 .parse()
                 .ok();
-        Self { inner: Arc::new(Inner { instance, services, config, gems, specs, tasks, everything }) }
+        let upstreams = Upstreams::new(&instance, &services);
+        Self {
+            inner: Arc::new(Inner { instance, services, config, gems, specs, upstreams, tasks, everything }),
+        }
+    }
+
+    pub(crate) fn upstreams(&self) -> &Upstreams {
+        &self.inner.upstreams
     }
 
     /// The settings.

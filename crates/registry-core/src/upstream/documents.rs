@@ -45,6 +45,8 @@ pub struct DocumentRequest {
     pub scope: Option<Arc<str>>,
     /// The header of a HEAD that says the SHA-256 of the document as `sha256:…`: an old copy is confirmed by it, without a GET.
     pub confirmed_by: Option<&'static str>,
+    /// Whether it only grows at its end: what is new is asked for by range.
+    pub grows: bool,
 }
 
 /// Says what is wrong with an answer: its body (decoded) and headers. The text is shown to clients.
@@ -69,12 +71,27 @@ impl DocumentRequest {
         check: impl Fn(&HeaderMap, &Bytes) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
         let location = Location::Path(path.into());
-        Self { resource, location, accept, ttl, check: Arc::new(check), scope: None, confirmed_by: None }
+        Self {
+            resource,
+            location,
+            accept,
+            ttl,
+            check: Arc::new(check),
+            scope: None,
+            confirmed_by: None,
+            grows: false,
+        }
     }
 
     /// At a URL that stands in another document of the upstream. It is weighed before it is asked.
     pub fn at(mut self, url: Url) -> Self {
         self.location = Location::Url(url);
+        self
+    }
+
+    /// It only grows at its end: of an old copy only what is new is asked for.
+    pub fn grows(mut self) -> Self {
+        self.grows = true;
         self
     }
 

@@ -209,8 +209,9 @@ impl Upstream {
     fn headers(&self, call: &Call, with_credentials: bool) -> HeaderMap {
         let mut headers = call.headers.clone();
         let encoding = match call.content {
-            Content::Document => "gzip",
-            Content::Artifact => "identity",
+            // A range is one of what is sent.
+            Content::Document if !headers.contains_key(header::RANGE) => "gzip",
+            Content::Document | Content::Artifact => "identity",
         };
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(encoding));
         headers.insert(

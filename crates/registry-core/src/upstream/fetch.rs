@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -112,6 +113,14 @@ impl Source {
             put(header::IF_NONE_MATCH, &copy.stored.etag);
             put(header::IF_MODIFIED_SINCE, &copy.stored.last_modified);
         }
+        // The last byte is asked for again: it tells whether what is there still begins with the copy.
+        let known = copy.filter(|_| request.grows).map(|copy| copy.stored.body.0.clone());
+        let known = known.filter(|known| known.len() > 1);
+        if let Some(known) = &known
+            && let Ok(range) = HeaderValue::try_from(format!("bytes={}-", known.len() - 1))
+        {
+            headers.insert(header::RANGE, range);
+        }
         let mut call = Call {
             method: Method::GET,
             url,
@@ -143,10 +152,20 @@ impl Source {
             Lookup::Found(answer) => answer,
             Lookup::Absent => return Lookup::Absent,
             Lookup::Denied(denial) => return Lookup::Denied(denial),
+            // It has become shorter.
+            Lookup::Failed(failure) if known.is_some() && failure.kind == FailureKind::Status(416) => {
+                return Box::pin(self.ask(request, None)).await;
+            }
             Lookup::Failed(failure) => return Lookup::Failed(failure),
         };
-        match self.read_answer(request, copy.is_some(), answer).await {
+        let is_rest = known.is_some() && answer.status == StatusCode::PARTIAL_CONTENT;
+        if known.is_some() && answer.status == StatusCode::RANGE_NOT_SATISFIABLE {
+            return Box::pin(self.ask(request, None)).await;
+        }
+        match self.read_answer(request, copy.is_some(), known.filter(|_| is_rest), answer).await {
             Ok(asked) => Lookup::Found(asked),
+            // What came is no end of the copy: it is asked for whole.
+            Err(FailureKind::BadBody(_)) if is_rest => Box::pin(self.ask(request, None)).await,
             Err(kind) => Lookup::Failed(self.upstream.failure(kind)),
         }
     }
@@ -155,19 +174,29 @@ impl Source {
         &self,
         request: &DocumentRequest,
         conditional: bool,
+        known: Option<Bytes>,
         answer: Answer,
     ) -> Result<Asked, FailureKind> {
         let Answer { status, headers, body, served, turn: _turn, .. } = answer;
         match status {
             StatusCode::NOT_MODIFIED if conditional => return Ok(Asked::Unchanged(headers)),
             StatusCode::OK => {}
+            StatusCode::PARTIAL_CONTENT if known.is_some() => {}
             other => return Err(FailureKind::Status(other.as_u16())),
         }
         let config = &self.upstream.config;
         let read = async {
             let body = read_limited(body, config.max_document, config.idle_timeout).await?;
             observe::received(&self.upstream, body.len() as u64);
-            let body = decode(&headers, body, config.max_document).await?;
+            let mut body = decode(&headers, body, config.max_document).await?;
+            if let Some(known) = known {
+                body = continued(&known, &headers, &body).ok_or_else(|| {
+                    FailureKind::BadBody("what it sent is not the rest of what it had".to_owned())
+                })?;
+                if body.len() as u64 > config.max_document {
+                    return Err(FailureKind::TooLarge(config.max_document));
+                }
+            }
             (request.check)(&headers, &body).map_err(FailureKind::BadBody)?;
             Ok(body)
         };
@@ -279,6 +308,27 @@ impl Source {
             tracing::error!(error = %crate::Chain(&error), "a document of an upstream could not be stored");
         }
     }
+}
+
+/// A copy with what follows it, whose first byte is the copy's last. Where the upstream says the digest of the whole, it has to be
+/// that.
+fn continued(known: &Bytes, headers: &HeaderMap, rest: &Bytes) -> Option<Bytes> {
+    let range = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
+    let start = range.strip_prefix("bytes ")?.split_once('-')?.0;
+    let last = known.len().checked_sub(1)?;
+    if start.parse::<usize>().ok()? != last || rest.first() != known.last() {
+        return None;
+    }
+    let whole = [known.get(..last)?, rest].concat();
+    if let Some(told) = headers.get("repr-digest").and_then(|told| told.to_str().ok())
+        && let Some(digest) = told.split(',').find_map(|one| one.trim().strip_prefix("sha-256=:"))
+    {
+        let ours = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(&whole));
+        if digest.trim_end_matches(':') != ours {
+            return None;
+        }
+    }
+    Some(whole.into())
 }
 
 /// What an upstream answered.

@@ -12,7 +12,13 @@ use registry_core::{
 };
 use tokio::sync::Mutex;
 
-use crate::{error::Error, names::GemName, registry::RubygemsRegistry, store::gem::Gem};
+use crate::{
+    error::Error,
+    names::GemName,
+    registry::RubygemsRegistry,
+    store::gem::Gem,
+    upstream::{self, Found},
+};
 
 /// The largest body that is no gem.
 const SMALL_BODY: u64 = 64 << 10;
@@ -71,21 +77,37 @@ impl<'r> Call<'r> {
         })
     }
 
+    /// A gem that who asks may read, here or elsewhere.
+    pub(crate) async fn find_gem(&self, text: &str) -> Result<(Actor, Found), Error> {
+        if !self.registry.upstreams().exist() {
+            let (actor, gem) = self.read_gem(text).await?;
+            return Ok((actor, Found::Hosted(gem)));
+        }
+        let (actor, name) = self.readable(text).await?;
+        let found = upstream::find(self.registry, &actor, &name).await?;
+        found.map(|found| (actor, found)).ok_or_else(Error::no_gem)
+    }
+
     /// A gem that who asks may read; one that a user may not read is answered as one that is not there, as it is not in that user's
     /// `/versions` either.
     pub(crate) async fn read_gem(&self, text: &str) -> Result<(Actor, Arc<Versioned<Gem>>), Error> {
+        let (actor, name) = self.readable(text).await?;
+        let gem = self.registry.gems().load(&name).await?.ok_or_else(Error::no_gem)?;
+        Ok((actor, gem))
+    }
+
+    /// Who asks, and the name, if they may read it.
+    async fn readable(&self, text: &str) -> Result<(Actor, GemName), Error> {
         let actor = self.actor().await?;
         let Ok(name) = text.parse::<GemName>() else {
             self.allows_some(&actor, Action::Read)?;
             return Err(Error::no_gem());
         };
         match self.allows(&actor, name.as_str(), Action::Read).await {
-            Ok(()) => {}
-            Err(AuthError::Forbidden(_)) => return Err(Error::no_gem()),
-            Err(error) => return Err(error.into()),
+            Ok(()) => Ok((actor, name)),
+            Err(AuthError::Forbidden(_)) => Err(Error::no_gem()),
+            Err(error) => Err(error.into()),
         }
-        let gem = self.registry.gems().load(&name).await?.ok_or_else(Error::no_gem)?;
-        Ok((actor, gem))
     }
 
     /// Whether the actor may do this to some gem: for lists, and before a body is read.

@@ -17,11 +17,13 @@ use registry_core::{
 
 use super::{
     call::{Call, fresh_headers},
+    foreign,
     view::View,
 };
 use crate::{
     error::Error,
     store::{digests::ContentDigests, index::Index},
+    upstream::Found,
     wire,
 };
 
@@ -32,7 +34,7 @@ const MAX_COMPRESSED: usize = 1 << 20;
 
 /// A file of the compact index in memory.
 #[derive(Debug)]
-struct CompactFile {
+pub(super) struct CompactFile {
     body: Bytes,
     digests: ContentDigests,
     /// `None` inside: it does not pay.
@@ -40,8 +42,8 @@ struct CompactFile {
 }
 
 impl CompactFile {
-    fn new(text: String) -> Self {
-        let body = Bytes::from(text);
+    pub(super) fn new(text: impl Into<Bytes>) -> Self {
+        let body = text.into();
         Self { digests: ContentDigests::of(&body), body, gzip: OnceLock::new() }
     }
 
@@ -62,7 +64,7 @@ impl CompactFile {
         self.gzip.get_or_init(make).as_ref()
     }
 
-    async fn respond(self: Arc<Self>, call: &Call<'_>, actor: &Actor) -> Result<Response, Error> {
+    pub(super) async fn respond(self: Arc<Self>, call: &Call<'_>, actor: &Actor) -> Result<Response, Error> {
         let headers = headers(actor, &self.digests)?;
         let packed = (!call.parts.headers.contains_key(header::RANGE) && accepts_gzip(&call.parts.headers))
             .then(|| self.gzip().cloned())
@@ -112,6 +114,11 @@ fn artifact(size: u64, digests: &ContentDigests, headers: HeaderMap) -> Result<A
 /// `GET /versions`.
 pub(crate) async fn versions(call: &Call<'_>) -> Result<Response, Error> {
     let actor = call.actor().await?;
+    if call.registry.upstreams().exist()
+        && let Some(response) = foreign::versions(call, &actor).await?
+    {
+        return Ok(response);
+    }
     let gems = call.registry.gems();
     let announcer = gems.announcer();
     let view = {
@@ -155,6 +162,11 @@ pub(crate) async fn versions(call: &Call<'_>) -> Result<Response, Error> {
 pub(crate) async fn names(call: &Call<'_>) -> Result<Response, Error> {
     let actor = call.actor().await?;
     call.allows_some(&actor, registry_core::auth::Action::Read)?;
+    if call.registry.upstreams().exist()
+        && let Some(response) = foreign::names(call, &actor).await?
+    {
+        return Ok(response);
+    }
     let gems = call.registry.gems();
     let snapshot = gems.announcer().snapshot().await?;
     let view = View::of(call, &actor, &snapshot.index).await?;
@@ -168,7 +180,12 @@ pub(crate) async fn names(call: &Call<'_>) -> Result<Response, Error> {
 
 /// `GET /info/<gem>`.
 pub(crate) async fn info(call: &Call<'_>, text: &str) -> Result<Response, Error> {
-    let (actor, gem) = call.read_gem(text).await?;
+    let (actor, found) = call.find_gem(text).await?;
+    let gem = match found {
+        Found::Hosted(gem) => gem,
+        Found::Foreign(theirs) => return foreign::info(call, &actor, &theirs, None).await,
+        Found::Both(gem, theirs) => return foreign::info(call, &actor, &theirs, Some(&gem)).await,
+    };
     let gems = call.registry.gems();
     let file = gems
         .store()
@@ -176,7 +193,7 @@ pub(crate) async fn info(call: &Call<'_>, text: &str) -> Result<Response, Error>
     file.respond(call, &actor).await
 }
 
-fn weighed(file: CompactFile) -> (CompactFile, usize) {
+pub(super) fn weighed(file: CompactFile) -> (CompactFile, usize) {
     let weight = file.weight();
     (file, weight)
 }

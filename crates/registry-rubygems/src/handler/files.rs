@@ -11,12 +11,13 @@ use registry_core::{
     storage::Versioned,
 };
 
-use super::call::Call;
+use super::{call::Call, foreign};
 use crate::{
     error::Error,
-    names::split_full_name,
+    names::{slug, split_full_name},
     store::gem::{Gem, Release},
-    wire::gemspec,
+    upstream::{self, Foreign},
+    wire::{foreign::ForeignRelease, gemspec},
 };
 
 /// What a full name was found to mean.
@@ -26,8 +27,14 @@ struct Found {
     release: Arc<Release>,
 }
 
-/// The version that a full name means. Several readings are decided by what is published.
-async fn find(call: &Call<'_>, full: &str) -> Result<Found, Error> {
+/// A version here or elsewhere.
+enum Place {
+    Here(Found),
+    There(Actor, Box<Foreign>, ForeignRelease),
+}
+
+/// The version that a full name means. Several readings are decided by what is published, here and then elsewhere.
+async fn find(call: &Call<'_>, full: &str) -> Result<Place, Error> {
     let actor = call.actor().await?;
     let mut refused = None;
     for (name, version, platform) in split_full_name(full) {
@@ -43,7 +50,23 @@ async fn find(call: &Call<'_>, full: &str) -> Result<Found, Error> {
             release.is_visible() || (call.registry.config().keep_yanked_files && release.can_come_back())
         };
         if let Some(release) = gem.find(&version, &platform).filter(is_served).cloned() {
-            return Ok(Found { actor, gem, release });
+            return Ok(Place::Here(Found { actor, gem, release }));
+        }
+    }
+    if call.registry.upstreams().exist() {
+        for (name, version, platform) in split_full_name(full) {
+            if call.allows(&actor, name.as_str(), Action::Read).await.is_err() {
+                continue;
+            }
+            let theirs = match upstream::find(call.registry, &actor, &name).await? {
+                Some(upstream::Found::Foreign(theirs)) => theirs,
+                Some(upstream::Found::Both(gem, theirs)) if gem.find(&version, &platform).is_none() => theirs,
+                _ => continue,
+            };
+            if let Some((theirs, release)) = theirs.release(call.registry, &slug(&version, &platform)).await?
+            {
+                return Ok(Place::There(actor, Box::new(theirs), release));
+            }
         }
     }
     match refused {
@@ -58,7 +81,10 @@ async fn find(call: &Call<'_>, full: &str) -> Result<Found, Error> {
 
 /// `GET /gems/<full name>.gem`.
 pub(crate) async fn gem(call: &Call<'_>, full: &str) -> Result<Response, Error> {
-    let Found { actor, release, .. } = find(call, full).await?;
+    let Found { actor, release, .. } = match find(call, full).await? {
+        Place::Here(found) => found,
+        Place::There(actor, theirs, release) => return foreign::gem(call, &actor, &theirs, &release).await,
+    };
     let data = release.data.clone().ok_or_else(Error::no_gem)?;
     let gems = call.registry.gems();
     let (store, spec) = (gems.store(), &release.spec);
@@ -92,7 +118,10 @@ pub(crate) async fn gem(call: &Call<'_>, full: &str) -> Result<Response, Error> 
 
 /// `GET /quick/Marshal.4.8/<full name>.gemspec.rz`: made from the gem's document, and kept in memory.
 pub(crate) async fn quick(call: &Call<'_>, full: &str) -> Result<Response, Error> {
-    let Found { actor, gem, release } = find(call, full).await?;
+    let Found { actor, gem, release } = match find(call, full).await? {
+        Place::Here(found) => found,
+        Place::There(actor, theirs, release) => return foreign::quick(call, &actor, &theirs, &release).await,
+    };
     let gems = call.registry.gems();
     let privacy = if actor.is_anonymous() { "public" } else { "private" };
     let variant = format!("quick {privacy} {}", release.slug());

@@ -11,7 +11,10 @@ use registry_core::{
 };
 use serde_json::{Value, json};
 
-use super::call::{Call, fresh_headers};
+use super::{
+    call::{Call, fresh_headers},
+    foreign,
+};
 use crate::{
     error::Error,
     names::{GemName, Platform},
@@ -64,6 +67,9 @@ async fn listed(call: &Call<'_>, text: &str) -> Result<(Actor, Arc<Versioned<Gem
 
 /// `GET /api/v1/gems/<gem>.json`.
 pub(crate) async fn gem(call: &Call<'_>, text: &str) -> Result<Response, Error> {
+    if let Some(response) = foreign::json(call, text, "gems").await? {
+        return Ok(response);
+    }
     let (actor, gem, latest) = listed(call, text).await?;
     let base = call.base_url();
     Ok(respond(call, &actor, &gem, &format!("gem {base}"), || wire::json::gem(&latest, &base)))
@@ -71,6 +77,9 @@ pub(crate) async fn gem(call: &Call<'_>, text: &str) -> Result<Response, Error> 
 
 /// `GET /api/v1/versions/<gem>.json`.
 pub(crate) async fn versions(call: &Call<'_>, text: &str) -> Result<Response, Error> {
+    if let Some(response) = foreign::json(call, text, "versions").await? {
+        return Ok(response);
+    }
     let (actor, gem, _) = listed(call, text).await?;
     Ok(respond(call, &actor, &gem, "versions", || wire::json::versions(&gem)))
 }

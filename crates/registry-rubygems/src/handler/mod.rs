@@ -4,6 +4,7 @@ mod account;
 mod call;
 mod compact;
 mod files;
+mod foreign;
 mod json;
 mod manage;
 mod owners;

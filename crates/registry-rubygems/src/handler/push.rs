@@ -25,6 +25,7 @@ use crate::{
     error::Error,
     names::{full_name, split_full_name},
     store::{changes, gem::Release},
+    upstream,
     wire::spec::{ReadSpec, Spec},
 };
 
@@ -192,6 +193,9 @@ async fn may_push(call: &Call<'_>, actor: &Actor, spec: &Spec) -> Result<(), Err
     call.check(actor, &spec.name, &[Action::Write], REFUSAL).await?;
     if call.registry.config().reserves(spec.name.as_str()) {
         return Err(Refusal::Forbidden("This gem name is reserved.".to_owned()).into());
+    }
+    if upstream::is_taken(call.registry, actor, &spec.name).await? {
+        return Err(Error::taken(&spec.name));
     }
     let gems = call.registry.gems();
     let gem = gems.store().read::<crate::store::gem::Gem>(&gems.key(&spec.name)).await?;

@@ -15,6 +15,7 @@ use registry_core::{
 
 use super::{
     call::{Call, fresh_headers},
+    foreign,
     view::View,
 };
 use crate::{
@@ -56,6 +57,11 @@ impl Rendered {
 pub(crate) async fn get(call: &Call<'_>, kind: SpecsKind, gzip: bool) -> Result<Response, Error> {
     let actor = call.actor().await?;
     call.allows_some(&actor, registry_core::auth::Action::Read)?;
+    if call.registry.upstreams().exist()
+        && let Some(response) = foreign::specs(call, &actor, kind, gzip).await?
+    {
+        return Ok(response);
+    }
     let snapshot = call.registry.gems().announcer().snapshot().await?;
     let view = View::of(call, &actor, &snapshot.index).await?;
     if let View::Some { .. } = view {

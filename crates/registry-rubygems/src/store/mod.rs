@@ -85,6 +85,11 @@ impl Gems {
         root(&self.store).child().fixed("_incoming").fixed("-").fixed("gem").build()
     }
 
+    /// What there is at the place of a name, in whatever case; that nothing is there is never told from an old state.
+    pub(crate) async fn state(&self, name: &GemName) -> Result<Option<Arc<Versioned<Gem>>>, StorageError> {
+        self.store.read_unless(&self.key(name), |gem: &Gem| gem.releases.is_empty()).await
+    }
+
     /// A gem of exactly this name.
     pub(crate) async fn load(&self, name: &GemName) -> Result<Option<Arc<Versioned<Gem>>>, StorageError> {
         let document = self.store.read::<Gem>(&self.key(name)).await?;

@@ -3,6 +3,7 @@
 pub(crate) mod checksums;
 pub(crate) mod compact;
 pub(crate) mod dependencies;
+pub(crate) mod foreign;
 pub(crate) mod gemspec;
 pub(crate) mod json;
 pub(crate) mod marshal;

@@ -31,3 +31,5 @@ mod maintenance;
 mod push;
 #[cfg(test)]
 mod specs;
+#[cfg(test)]
+mod upstream;

@@ -33,6 +33,7 @@ const UPSTREAMS: &[(&str, &str)] = &[
     ("npm", include_str!("../../suites/npm-upstream.toml")),
     ("oci", include_str!("../../suites/oci-upstream.toml")),
     ("pypi", include_str!("../../suites/pypi-upstream.toml")),
+    ("rubygems", include_str!("../../suites/rubygems-upstream.toml")),
 ];
 
 /// What some clients do through a server that asks the registry which they use by themselves.

@@ -18,10 +18,6 @@ use super::{
     values::{ByteSize, Secret, Span},
 };
 
-/// The protocols whose registries answer for others.
-const PULL_THROUGH: &[Protocol] =
-    &[Protocol::Cargo, Protocol::Composer, Protocol::Maven, Protocol::Npm, Protocol::Oci, Protocol::Pypi];
-
 /// One `[[upstreams.NAME]]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -141,11 +137,6 @@ pub(super) fn from_raw(
         let Some(instance) = instances.iter().find(|instance| instance.name.as_str() == name) else {
             return Err(ConfigError::value(key, format!("there is no registry named {name}")));
         };
-        if !PULL_THROUGH.contains(&instance.protocol) {
-            let reason =
-                format!("registries of {} do not answer for others in this version", instance.protocol);
-            return Err(ConfigError::value(key, reason));
-        }
         let mut set = InstanceUpstreams::default();
         for (at, raw) in upstreams.into_iter().enumerate() {
             let upstream = one(&format!("{key}[{at}]"), raw, lookup)?;

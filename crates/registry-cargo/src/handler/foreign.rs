@@ -147,13 +147,15 @@ struct ForeignMeta {
     total: u64,
 }
 
-/// What an upstream finds, without what is ours or must not be read, and how many it finds in all. A text that is the name of
-/// something hosted or reserved here is not told to anybody.
+/// So many of what an upstream finds after those before, without what is ours or must not be read, and how many it finds in all. Its
+/// pages are as long as ours and seldom begin where ours do, so two of them may be asked for. A text that is the name of something hosted
+/// or reserved here is not told to anybody.
 pub(crate) async fn search(
     call: &Call<'_>,
     actor: &Actor,
     text: &str,
-    (page, per_page): (usize, usize),
+    (before, mut rest): (usize, usize),
+    per_page: usize,
 ) -> Result<(Vec<Value>, u64), Error> {
     if !call.registry.upstreams().exist() {
         return Ok((Vec::new(), 0));
@@ -164,30 +166,48 @@ pub(crate) async fn search(
             return Ok((Vec::new(), 0));
         }
     }
+    let per_page = per_page.max(1);
+    let (first, mut skip) = ((before / per_page).saturating_add(1), before % per_page);
+    let (mut found, mut total) = (Vec::new(), 0);
+    for page in [first, first.saturating_add(1)] {
+        let Some(results) = found_there(call, actor, text, (page, per_page)).await? else { break };
+        total = results.meta.total;
+        let more = results.crates.len() >= per_page;
+        for one in results.crates.into_iter().take(per_page).skip(skip).take(rest) {
+            rest = rest.saturating_sub(1);
+            let name =
+                one.get("name").and_then(Value::as_str).and_then(|name| name.parse::<CrateName>().ok());
+            let Some(name) = name else { continue };
+            if call.allows(actor, &name, Action::Read).await.is_ok()
+                && upstream::is_foreign(call.registry, actor, &name).await?
+            {
+                found.push(json!({
+                    "name": name.as_str(),
+                    "max_version": one.get("max_version").cloned().unwrap_or_default(),
+                    "description": one.get("description").cloned().unwrap_or_default(),
+                }));
+            }
+        }
+        skip = 0;
+        if rest == 0 || !more {
+            break;
+        }
+    }
+    Ok((found, total))
+}
+
+/// A page of what an upstream finds, if it can be asked and understood.
+async fn found_there(
+    call: &Call<'_>,
+    actor: &Actor,
+    text: &str,
+    (page, per_page): (usize, usize),
+) -> Result<Option<ForeignResults>, Error> {
     let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("q", text)
         .append_pair("per_page", &per_page.to_string())
         .append_pair("page", &page.to_string())
         .finish();
-    let Some(answer) = upstream::search(call.registry, actor, &query).await? else {
-        return Ok((Vec::new(), 0));
-    };
-    let Ok(results) = serde_json::from_slice::<ForeignResults>(&answer.body) else {
-        return Ok((Vec::new(), 0));
-    };
-    let mut found = Vec::new();
-    for one in results.crates.into_iter().take(per_page) {
-        let name = one.get("name").and_then(Value::as_str).and_then(|name| name.parse::<CrateName>().ok());
-        let Some(name) = name else { continue };
-        if call.allows(actor, &name, Action::Read).await.is_ok()
-            && upstream::is_foreign(call.registry, actor, &name).await?
-        {
-            found.push(json!({
-                "name": name.as_str(),
-                "max_version": one.get("max_version").cloned().unwrap_or_default(),
-                "description": one.get("description").cloned().unwrap_or_default(),
-            }));
-        }
-    }
-    Ok((found, results.meta.total))
+    let answer = upstream::search(call.registry, actor, &query).await?;
+    Ok(answer.and_then(|answer| serde_json::from_slice(&answer.body).ok()))
 }

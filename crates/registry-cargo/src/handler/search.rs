@@ -67,9 +67,9 @@ pub(crate) async fn search(call: &Call<'_>) -> Result<Response, Error> {
         .collect();
     // What is here comes first; the other registry is asked for the rest of the page.
     let rest = per_page.saturating_sub(crates.len());
-    let their_page = page.saturating_sub(found.len() / per_page);
-    let (theirs, more) = foreign::search(call, &actor, &text, (their_page.max(1), per_page)).await?;
-    crates.extend(theirs.into_iter().take(rest));
+    let before = (page - 1).saturating_mul(per_page).saturating_sub(found.len());
+    let (theirs, more) = foreign::search(call, &actor, &text, (before, rest), per_page).await?;
+    crates.extend(theirs);
     let total = (found.len() as u64).saturating_add(more);
     Ok(json_response(StatusCode::OK, &json!({"crates": crates, "meta": {"total": total}})))
 }

@@ -509,3 +509,25 @@ async fn hooks_hear_of_foreign_crates_and_may_refuse() {
         assert!(done.iter().any(|one| one == told), "{told}: {done:?}");
     }
 }
+
+#[tokio::test]
+async fn pages_of_a_search_leave_nothing_out() {
+    let fake = FakeUpstream::start().await;
+    put_on(&fake);
+    for page in 1..=3 {
+        let crates: Vec<_> = (0..2).map(|at| json!({"name": format!("zebra-{page}{at}")})).collect();
+        let theirs = Canned::json(&json!({"crates": crates, "meta": {"total": 6}}));
+        fake.serve(&format!("/web/api/v1/crates?q=zebra&per_page=2&page={page}"), theirs);
+    }
+    let app = setup(&fake).build();
+    app.publish("zebra-here", "1.0.0").await;
+    let mut names = Vec::new();
+    for (page, length) in [(1, 2), (2, 2), (3, 2), (4, 1), (5, 0)] {
+        let path = format!("/api/v1/crates?q=zebra&per_page=2&page={page}");
+        let found = get(&app, &path).await.expect(200).json();
+        let found = found["crates"].as_array().unwrap().clone();
+        assert_eq!(found.len(), length, "page {page}: {found:?}");
+        names.extend(found.iter().map(|one| one["name"].as_str().unwrap().to_owned()));
+    }
+    assert_eq!(names, ["zebra-here", "zebra-10", "zebra-11", "zebra-20", "zebra-21", "zebra-30", "zebra-31"]);
+}

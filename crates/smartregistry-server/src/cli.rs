@@ -46,6 +46,9 @@ pub(crate) struct Serving {
     /// The URL under which clients reach the server [default: each request's Host]
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<String>,
+    /// Ask no upstream anything: what is kept of them is served, whatever its age
+    #[arg(long)]
+    pub(crate) offline: bool,
 }
 
 /// What to do.
@@ -331,6 +334,7 @@ impl Cli {
             storage: self.place.storage.clone(),
             listen: pick(|s| &s.listen),
             public_url: pick(|s| &s.public_url),
+            offline: self.serving.offline || after.is_some_and(|serving| serving.offline),
         }
     }
 
@@ -343,7 +347,8 @@ impl Cli {
             return None;
         }
         let listen = self.serving.listen.as_ref().map(|_| "--listen");
-        listen.or(self.serving.public_url.as_ref().map(|_| "--public-url"))
+        let url = self.serving.public_url.as_ref().map(|_| "--public-url");
+        listen.or(url).or(self.serving.offline.then_some("--offline"))
     }
 }
 

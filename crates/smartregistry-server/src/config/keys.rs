@@ -107,6 +107,7 @@ pub(crate) const ROOT: Keys = Keys(&[&[
     value("trusted_proxies"),
     scalar("shutdown_timeout"),
     scalar("abort_on_panic"),
+    scalar("offline"),
     table("storage", STORAGE),
     table("auth", AUTH),
     table("limits", LIMITS),

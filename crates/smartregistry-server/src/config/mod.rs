@@ -180,6 +180,8 @@ pub(crate) struct Overrides {
     pub(crate) storage: Option<String>,
     /// `--public-url`.
     pub(crate) public_url: Option<String>,
+    /// `--offline`.
+    pub(crate) offline: bool,
 }
 
 /// Where secrets are looked up that the configuration only names.
@@ -305,6 +307,9 @@ fn merge(
             env::set(&mut table, path, Value::String(text.clone()));
         }
     }
+    if flags.offline {
+        env::set(&mut table, &["offline"], Value::Boolean(true));
+    }
     let raw: Raw = serde_path_to_error::deserialize(table)
         .map_err(|e| ConfigError::value(e.path().to_string(), e.inner().message()))?;
     Config::from_raw(raw, lookup)
@@ -370,7 +375,7 @@ impl Config {
             (Protocol::Rubygems, raw.rubygems),
         ];
         let instances = instances::from_raw(defaults, raw.registry, &fallbacks, lookup)?;
-        let upstreams = upstreams::from_raw(raw.upstreams, &instances, lookup)?;
+        let upstreams = upstreams::from_raw(raw.upstreams, (&instances, raw.offline), lookup)?;
         Ok(Config {
             listen,
             public_url,

@@ -17,6 +17,7 @@ pub(super) struct Raw {
     pub(super) trusted_proxies: Vec<String>,
     pub(super) shutdown_timeout: Option<Span>,
     pub(super) abort_on_panic: bool,
+    pub(super) offline: bool,
     pub(super) storage: RawStorage,
     pub(super) auth: RawAuth,
     pub(super) limits: RawLimits,

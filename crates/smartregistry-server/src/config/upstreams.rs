@@ -128,7 +128,7 @@ pub(super) fn rules(key: &str, raw: &mut RawInstance) -> Result<RuleSet, ConfigE
 /// The upstreams of all registries, each with its registry's rules.
 pub(super) fn from_raw(
     raw: BTreeMap<String, Vec<RawUpstream>>,
-    instances: &[InstanceConfig],
+    (instances, offline): (&[InstanceConfig], bool),
     lookup: &Lookup<'_>,
 ) -> Result<Vec<UpstreamsConfig>, ConfigError> {
     let mut all = Vec::new();
@@ -139,7 +139,8 @@ pub(super) fn from_raw(
         };
         let mut set = InstanceUpstreams::default();
         for (at, raw) in upstreams.into_iter().enumerate() {
-            let upstream = one(&format!("{key}[{at}]"), raw, lookup)?;
+            let mut upstream = one(&format!("{key}[{at}]"), raw, lookup)?;
+            upstream.offline |= offline;
             if set.upstreams.iter().any(|other: &UpstreamConfig| other.id == upstream.id) {
                 let reason = format!("there is another upstream named {}", upstream.id);
                 return Err(ConfigError::value(format!("{key}[{at}].id"), reason));

@@ -32,6 +32,28 @@ fn install(server: &Server) -> (Answer, Answer) {
 }
 
 #[test]
+fn checklist_36_offline_nothing_is_asked_and_what_is_kept_is_served() {
+    let (here, there) = (Place::new(HOSTING), Place::new(""));
+    let hosting = here.serve();
+    assert_eq!(publish(&hosting, ADMIN, "npm", "lib"), 201);
+    there.write("smartregistry.toml", &before(&hosting, ""));
+    let proxy = there.serve();
+    install(&proxy);
+    proxy.stop();
+    there.write("smartregistry.toml", &format!("offline = true\n{}", before(&hosting, "")));
+    let proxy = there.serve();
+    let (packument, tarball) = install(&proxy);
+    assert_eq!((packument.status, tarball.body.as_str()), (200, "123456"));
+    assert!(packument.header("cache-status").unwrap().contains("offline"), "{packument:?}");
+    // The upstream runs, and has no say.
+    assert_eq!(publish(&hosting, ADMIN, "npm", "more"), 201);
+    let refused = proxy.get("/npm/more");
+    assert_eq!(refused.status, 503, "{refused:?}");
+    let metrics = proxy.get("/metrics").body;
+    assert!(!metrics.contains("upstream_requests_total"), "{metrics}");
+}
+
+#[test]
 fn checklist_21_packages_of_another_server_install_also_when_it_is_down() {
     let (here, there) = (Place::new(HOSTING), Place::new(""));
     let hosting = here.serve();

@@ -229,14 +229,12 @@ impl Foreign {
         })
     }
 
-    /// The archive of this name: from where the metadata says, after one more look if this copy does not name it; and else what is
-    /// kept of it, for lock files that are older than the metadata.
+    /// The archive of this name: where the metadata says that it lies, after one more look if this copy does not name it.
     pub(crate) async fn archive(
         self,
         registry: &ComposerRegistry,
         file: &str,
-        method: &Method,
-    ) -> Result<Option<UpstreamArtifact>, Error> {
+    ) -> Result<Option<ForeignArchive>, Error> {
         let mut halves = vec![self];
         if halves.iter().all(|half| half.dist(file).is_none())
             && let Some(half) = halves.first()
@@ -252,15 +250,20 @@ impl Foreign {
         for half in &halves {
             let Some((version, dist)) = half.dist(file) else { continue };
             half.check(registry, version).map_err(Unanswered::from)?;
-            let expected = Expected { sha1: dist.shasum.clone(), ..Expected::default() };
-            let request =
-                ArtifactRequest::new(resource(&half.name, file), Location::Url(dist.url.clone()), expected)
-                    .version(&version.version)
-                    .method(method);
-            return Ok(half.document.source().artifact(&request).await.found()?);
+            let of = Some((version.version.clone(), dist.clone()));
+            return Ok(Some(ForeignArchive { of, ..half.unnamed(file) }));
         }
-        let Some(half) = halves.first() else { return Ok(None) };
-        kept_at(registry, half.document.source(), half.route.policy(), (&half.name, file)).await
+        Ok(halves.first().map(|half| half.unnamed(file)))
+    }
+
+    fn unnamed(&self, file: &str) -> ForeignArchive {
+        ForeignArchive {
+            name: self.name.clone(),
+            file: file.to_owned(),
+            source: self.document.source().clone(),
+            route: self.route.clone(),
+            of: None,
+        }
     }
 
     async fn renew(&mut self, registry: &ComposerRegistry) -> Result<(), Error> {
@@ -277,6 +280,39 @@ impl Foreign {
     /// Says in an answer's headers where it came from.
     pub(crate) fn mark(&self, headers: &mut HeaderMap) {
         self.document.provenance().put_on(headers);
+    }
+}
+
+/// An archive of another repository.
+#[derive(Debug)]
+pub(crate) struct ForeignArchive {
+    name: PackageName,
+    file: String,
+    source: Source,
+    route: Route,
+    /// The version that it is of and where it lies, if the metadata says so.
+    of: Option<(String, ForeignDist)>,
+}
+
+impl ForeignArchive {
+    /// The version that it is of.
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.of.as_ref().map(|(version, _)| version.as_str())
+    }
+
+    /// It, from where the metadata says that it lies; and else what is kept of it, for lock files that are older than the metadata.
+    pub(crate) async fn fetch(
+        &self,
+        registry: &ComposerRegistry,
+        method: &Method,
+    ) -> Result<Option<UpstreamArtifact>, Error> {
+        let Some((version, dist)) = &self.of else {
+            return kept_at(registry, &self.source, self.route.policy(), (&self.name, &self.file)).await;
+        };
+        let expected = Expected { sha1: dist.shasum.clone(), ..Expected::default() };
+        let request =
+            ArtifactRequest::new(resource(&self.name, &self.file), Location::Url(dist.url.clone()), expected);
+        Ok(self.source.artifact(&request.version(version).method(method)).await.found()?)
     }
 }
 

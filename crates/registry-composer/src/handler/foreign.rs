@@ -112,9 +112,10 @@ pub(crate) async fn archive(
     theirs: Foreign,
     file: &str,
 ) -> Result<Response, Error> {
-    told(call, actor, name).await?;
-    let found = theirs.archive(call.registry, file, &call.parts.method).await?;
-    let found = found.ok_or_else(|| Refusal::NotFound(format!("\"{name}\" has no such archive")))?;
+    let no_archive = || Refusal::NotFound(format!("\"{name}\" has no such archive"));
+    let archive = theirs.archive(call.registry, file).await?.ok_or_else(no_archive)?;
+    told(call, actor, name, archive.version()).await?;
+    let found = archive.fetch(call.registry, &call.parts.method).await?.ok_or_else(no_archive)?;
     answer(call, file, &found).await
 }
 
@@ -127,7 +128,7 @@ pub(crate) async fn kept_archive(
 ) -> Result<Response, Error> {
     let found = upstream::kept_archive(call.registry, actor, name, file).await?;
     let found = found.ok_or_else(|| Error::no_package(name.as_str()))?;
-    told(call, actor, name).await?;
+    told(call, actor, name, None).await?;
     answer(call, file, &found).await
 }
 

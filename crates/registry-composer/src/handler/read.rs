@@ -35,15 +35,15 @@ pub(crate) async fn metadata(call: &Call<'_>, name: &PackageName, part: Part) ->
     };
     let representation = match found {
         Some(Found::Hosted(package)) => {
-            told(call, &actor, name).await?;
+            told(call, &actor, name, None).await?;
             rendered(call, name, package, part).await?
         }
         Some(Found::Foreign(theirs)) => {
-            told(call, &actor, name).await?;
+            told(call, &actor, name, None).await?;
             return foreign::metadata(call, name, *theirs, None, part).await;
         }
         Some(Found::Both(package, theirs)) => {
-            told(call, &actor, name).await?;
+            told(call, &actor, name, None).await?;
             return foreign::metadata(call, name, *theirs, Some(package), part).await;
         }
         // Without versions, but not unknown: clients look for it nowhere else.
@@ -103,10 +103,18 @@ pub(super) fn archive_headers() -> HeaderMap {
     headers
 }
 
-/// Asks and tells the hooks of a read of metadata.
-pub(super) async fn told(call: &Call<'_>, actor: &Actor, name: &PackageName) -> Result<(), Error> {
+/// Asks and tells the hooks of a read: of metadata, or of another repository's archive of a version.
+pub(super) async fn told(
+    call: &Call<'_>,
+    actor: &Actor,
+    name: &PackageName,
+    version: Option<&str>,
+) -> Result<(), Error> {
     let packages = call.registry.packages();
-    let event = || packages.store().event(Operation::Get, &packages.key(name), actor).package(name.as_str());
+    let event = || {
+        let event = packages.store().event(Operation::Get, &packages.key(name), actor);
+        event.package(name.as_str()).version_if_any(version)
+    };
     let permit = packages.store().permit_with(event).await?;
     packages.store().finish(permit).await;
     Ok(())

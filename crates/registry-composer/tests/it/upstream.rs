@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use registry_core::{
-    testing::{Canned, FakeUpstream},
+    testing::{Canned, FakeUpstream, Recorder},
     upstream::{Rule, RuleAction},
 };
 use serde_json::{Value, json};
@@ -683,4 +683,28 @@ async fn each_upstream_is_told_of_the_names_that_are_its_own() {
         assert!(!seen.path.contains("partner") && !body.contains("partner"), "{seen:?}");
     }
     assert!(partner.seen().iter().all(|seen| !String::from_utf8_lossy(&seen.body).contains("theirs")));
+}
+
+#[tokio::test]
+async fn hooks_hear_of_foreign_packages_and_may_refuse() {
+    let fake = FakeUpstream::start().await;
+    put_on(&fake);
+    let (_, path) = shown(&setup(&fake).build(), "theirs/lib").await.remove(0);
+    let recorder = Recorder::new();
+    let mut setup = setup(&fake);
+    setup.options.hooks = recorder.hooks();
+    let app = setup.build();
+    recorder.refuse(Some("not today"));
+    for path in ["/p2/theirs/lib.json", &path] {
+        assert_eq!(get(&app, path).await.expect(403).error(), "not today");
+    }
+    assert_eq!(fake.count("/files/1.2?ref=abc"), 0, "{:?}", fake.seen());
+    recorder.refuse(None);
+    get(&app, "/p2/theirs/lib.json").await.expect(200);
+    get(&app, &path).await.expect(200);
+    app.services.storage.drained().await;
+    let done = recorder.done();
+    for told in ["get theirs/lib - alice", "get theirs/lib v1.2.0 alice"] {
+        assert!(done.iter().any(|one| one == told), "{told}: {done:?}");
+    }
 }

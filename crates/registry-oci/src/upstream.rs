@@ -275,13 +275,15 @@ fn manifest_request(remote: &str, of: &Reference) -> DocumentRequest {
         Reference::Digest(digest) => Some(digest.clone()),
         Reference::Tag(_) => None,
     };
-    let ttl = if wanted.is_some() { IMMUTABLE_TTL } else { TAG_TTL };
-    DocumentRequest::new(resource, path, MANIFESTS, ttl, move |headers, body| {
+    let by_digest = wanted.is_some();
+    let ttl = if by_digest { IMMUTABLE_TTL } else { TAG_TTL };
+    let request = DocumentRequest::new(resource, path, MANIFESTS, ttl, move |headers, body| {
         let told = headers.get(CONTENT_DIGEST).and_then(|value| value.to_str().ok()?.parse::<Digest>().ok());
         is_manifest(body, wanted.as_ref().or(told.as_ref()))
     })
     .scope(scope(remote))
-    .confirmed_by(CONTENT_DIGEST)
+    .confirmed_by(CONTENT_DIGEST);
+    if by_digest { request.immutable() } else { request }
 }
 
 fn config_request(remote: &str, digest: &Digest) -> DocumentRequest {
@@ -290,6 +292,7 @@ fn config_request(remote: &str, digest: &Digest) -> DocumentRequest {
     let wanted = digest.clone();
     DocumentRequest::new(resource, path, "*/*", IMMUTABLE_TTL, move |_, body| is_of(body, &wanted))
         .scope(scope(remote))
+        .immutable()
 }
 
 fn is_of(body: &[u8], wanted: &Digest) -> Result<(), String> {

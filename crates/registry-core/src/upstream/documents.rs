@@ -47,6 +47,8 @@ pub struct DocumentRequest {
     pub confirmed_by: Option<&'static str>,
     /// Whether it only grows at its end: what is new is asked for by range.
     pub grows: bool,
+    /// Whether it never changes: its time is neither the configuration's nor the upstream's to shorten.
+    pub immutable: bool,
 }
 
 /// Says what is wrong with an answer: its body (decoded) and headers. The text is shown to clients.
@@ -80,6 +82,7 @@ impl DocumentRequest {
             scope: None,
             confirmed_by: None,
             grows: false,
+            immutable: false,
         }
     }
 
@@ -92,6 +95,12 @@ impl DocumentRequest {
     /// It only grows at its end: of an old copy only what is new is asked for.
     pub fn grows(mut self) -> Self {
         self.grows = true;
+        self
+    }
+
+    /// It never changes (its name is its digest): no setting and no `max-age` shortens its time.
+    pub fn immutable(mut self) -> Self {
+        self.immutable = true;
         self
     }
 
@@ -335,7 +344,11 @@ impl Source {
 
     fn lifetimes(&self, request: &DocumentRequest, stored: &StoredDocument) -> Lifetimes {
         let config = &self.upstream.config;
-        let ttl = config.ttl.unwrap_or_else(|| time_to_live(request.ttl, stored.max_age));
+        let ttl = if request.immutable {
+            request.ttl
+        } else {
+            config.ttl.unwrap_or_else(|| time_to_live(request.ttl, stored.max_age))
+        };
         Lifetimes {
             ttl,
             stale_while_revalidate: config.stale_while_revalidate,

@@ -154,6 +154,29 @@ async fn an_image_of_another_registry_is_pulled_also_when_that_is_down() {
 }
 
 #[tokio::test]
+async fn what_a_digest_names_is_kept_for_ever_whatever_is_said_of_tags() {
+    let fake = FakeUpstream::start().await;
+    let image = image("amd64", "2026-01-01T00:00:00Z");
+    let canned =
+        Canned::ok(image.clone()).header("content-type", IMAGE).header("cache-control", "max-age=60");
+    fake.serve("/v2/theirs/app/manifests/v1", canned.clone());
+    fake.serve(&format!("/v2/theirs/app/manifests/{}", digest(&image)), canned);
+    let app = Setup::new()
+        .upstream_with(&fake.url(), |config| {
+            config.retries = 0;
+            config.ttl = Some(Duration::from_secs(30));
+        })
+        .build();
+    get(&app, "/theirs/app/manifests/v1").await.expect(200);
+    fake.stop().await;
+    app.clock.advance(Duration::from_hours(24 * 30));
+    get(&app, "/theirs/app/manifests/v1").await.expect(502);
+    let kept = get(&app, &format!("/theirs/app/manifests/{}", digest(&image))).await.expect(200);
+    assert_eq!(kept.body, image);
+    assert_eq!(kept.header("warning"), None);
+}
+
+#[tokio::test]
 async fn a_tag_is_confirmed_by_a_head_and_asked_for_when_it_moved() {
     let fake = FakeUpstream::start().await;
     put_on(&fake, "theirs/app");

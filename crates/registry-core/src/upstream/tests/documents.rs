@@ -67,6 +67,22 @@ async fn checklist_11_an_unchanged_document_is_fresh_again() {
 }
 
 #[tokio::test]
+async fn what_never_changes_is_kept_whatever_settings_and_headers_say() {
+    let fake = FakeUpstream::start().await;
+    fake.serve("/lib", v(1).header("cache-control", "max-age=10"));
+    let mut short = config(&fake);
+    short.ttl = Some(Duration::from_secs(1));
+    let bench = Bench::new(vec![short]);
+    let mut request = document("lib").immutable();
+    request.ttl = Duration::from_hours(24 * 365);
+    found(bench.route("lib").await.document(&request).await);
+    bench.later(60 * 60 * 24 * 30);
+    let kept = found(bench.route("lib").await.document(&request).await);
+    assert_eq!(kept.provenance().state, CacheState::Hit);
+    assert_eq!(fake.total(), 1);
+}
+
+#[tokio::test]
 async fn checklist_9_a_dead_upstream_leaves_the_stale_copy() {
     let fake = FakeUpstream::start().await;
     fake.serve("/lib", v(1));

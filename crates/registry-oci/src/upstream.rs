@@ -20,7 +20,7 @@ use crate::{
     handler::Call,
     hash::Hasher,
     names::{Algorithm, Digest, Reference, RepositoryName, Tag},
-    wire::media_type,
+    wire::{media_type, page::escape},
 };
 
 /// How long it is believed what a tag points to.
@@ -87,6 +87,11 @@ impl Theirs {
     /// What the repository is called here.
     pub(crate) fn name(&self) -> &RepositoryName {
         &self.name
+    }
+
+    /// What the address of a next page says on, so that it is the same registry's.
+    pub(crate) fn said_on(&self) -> String {
+        self.namespace.as_deref().map_or_else(String::new, |namespace| format!("&ns={}", escape(namespace)))
     }
 
     /// What the repository is called there.

@@ -40,7 +40,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Response, Error> {
     if found.len() > size
         && let Some(last) = shown.last()
     {
-        set(&mut response, header::LINK, &render_next(&call.location("/_catalog"), size, last));
+        set(&mut response, header::LINK, &render_next(&call.location("/_catalog"), size, last, ""));
     }
     Ok(response)
 }

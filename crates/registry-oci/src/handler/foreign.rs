@@ -132,8 +132,9 @@ pub(super) async fn referrers(call: &Call<'_>, theirs: &Theirs, subject: &Digest
         document.provenance().put_on(response.headers_mut());
         if let Some(next) = next {
             let filter = wanted.as_deref().map(|wanted| format!("&artifactType={}", escape(wanted)));
+            let (filter, namespace) = (filter.unwrap_or_default(), theirs.said_on());
             let path = call.location(&format!("/{}/referrers/{subject}", theirs.name()));
-            let link = format!("<{path}?page={}{}>; rel=\"next\"", escape(next), filter.unwrap_or_default());
+            let link = format!("<{path}?page={}{filter}{namespace}>; rel=\"next\"", escape(next));
             set(&mut response, header::LINK, &link);
         }
     }

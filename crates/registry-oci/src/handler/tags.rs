@@ -18,7 +18,8 @@ pub(super) async fn list(call: &Call<'_>, name: &RepositoryName) -> Result<Respo
     let caller = call.registry.admit(call.parts, call.base, name, Need::Pull, None).await?;
     let page = PageRequest::parse(call.query(), call.registry.config.page_size)?;
     let mut all = call.registry.store.tags(name).await?;
-    if let Some(theirs) = Theirs::of(call, &caller.actor, name).await? {
+    let theirs = Theirs::of(call, &caller.actor, name).await?;
+    if let Some(theirs) = &theirs {
         match theirs.tags().await? {
             Some(tags) => {
                 all.extend(tags);
@@ -40,7 +41,8 @@ pub(super) async fn list(call: &Call<'_>, name: &RepositoryName) -> Result<Respo
         && let (Some(last), Some(size)) = (shown.last().map(Tag::as_str), page.size)
     {
         let path = call.location(&format!("/{name}/tags/list"));
-        set(&mut response, header::LINK, &render_next(&path, size, last));
+        let said_on = theirs.as_ref().map(Theirs::said_on).unwrap_or_default();
+        set(&mut response, header::LINK, &render_next(&path, size, last, &said_on));
     }
     Ok(response)
 }

@@ -36,9 +36,9 @@ pub(crate) fn escape(value: &str) -> impl std::fmt::Display + '_ {
     utf8_percent_encode(value, UNRESERVED)
 }
 
-/// The `Link` header to the next page of the list at `path`.
-pub(crate) fn render_next(path: &str, size: usize, last: &str) -> String {
-    format!("<{path}?n={size}&last={}>; rel=\"next\"", escape(last))
+/// The `Link` header to the next page of the list at `path`, with more parameters (`&name=value`).
+pub(crate) fn render_next(path: &str, size: usize, last: &str, more: &str) -> String {
+    format!("<{path}?n={size}&last={}{more}>; rel=\"next\"", escape(last))
 }
 
 #[cfg(test)]
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn next_link() {
         assert_eq!(
-            render_next("/v2/a/tags/list", 2, "v 1"),
+            render_next("/v2/a/tags/list", 2, "v 1", ""),
             "</v2/a/tags/list?n=2&last=v%201>; rel=\"next\""
         );
     }

@@ -339,6 +339,33 @@ async fn upstreams_are_chosen_by_path_and_namespace_and_short_names_are_of_the_l
 }
 
 #[tokio::test]
+async fn the_next_page_is_of_the_same_namespace() {
+    let (one, other) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    let of = digest(b"subject");
+    let page = |name: &str| {
+        let listed = json!([{"mediaType": IMAGE, "digest": digest(name.as_bytes()), "size": 2}]);
+        Canned::json(&json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": listed}))
+    };
+    let path = format!("/v2/team/app/referrers/{of}");
+    other.serve(&path, page("first").header("link", &format!("<{path}?last=x>; rel=\"next\"")));
+    other.serve(&format!("{path}?last=x"), page("second"));
+    let app = Setup::new()
+        .upstream_with(&one.url(), |config| config.namespaces = vec!["one.example.com".to_owned()])
+        .upstream_with(&other.url(), |config| config.namespaces = vec!["other.example.com".to_owned()])
+        .build();
+    let path = format!("/team/app/referrers/{of}?ns=other.example.com");
+    let first = get(&app, &path).await.expect(200);
+    let next = first.header("link").unwrap().strip_prefix("</v2").unwrap().split('>').next().unwrap();
+    let second = get(&app, next).await.expect(200).json();
+    assert_eq!(second["manifests"][0]["digest"], json!(digest(b"second")));
+    put_on(&other, "team/app");
+    let first = get(&app, "/team/app/tags/list?n=1&ns=other.example.com").await.expect(200);
+    let next = first.header("link").unwrap().strip_prefix("</v2").unwrap().split('>').next().unwrap();
+    assert_eq!(get(&app, next).await.expect(200).json()["tags"], json!(["v1"]));
+    assert_eq!(one.total(), 0, "{:?}", one.seen());
+}
+
+#[tokio::test]
 async fn tokens_are_fetched_for_the_repository_and_shown_to_nobody_else() {
     let fake = FakeUpstream::start().await;
     let index = put_on(&fake, "theirs/app");

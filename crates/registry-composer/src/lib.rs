@@ -32,8 +32,10 @@
 //! `wire` parses and renders without I/O; `archive` looks into archives; `store` has the documents, their keys and every
 //! change to them.
 //!
-//! What it does not do yet: pull through from another repository (a name that is not here does not exist), keep security
-//! advisories and filter lists of its own (it answers that there are none), take archives other than ZIP, answer with
+//! Packages that were not published here are pulled through from other repositories where the host's services have upstreams
+//! (`upstream`).
+//!
+//! What it does not do yet: keep security advisories and filter lists of its own (it answers that there are none), take archives other than ZIP, answer with
 //! redirects to a bucket, offer a feed of changes, and count downloads of each package.
 
 mod administration;

@@ -33,8 +33,9 @@
 //! Where things are: `handler` has a line for each route and a file for each action; `names` and `version` are parsed types;
 //! `wire` parses and renders without I/O; `archive` looks into the JARs of plugins; `store` has the documents, their keys and every change to them.
 //!
-//! What it does not do yet: pull through from another repository (what is not here does not exist), several repositories as one
-//! group, an index for searches, and redirects to a bucket.
+//! What was not deployed here is pulled through from other repositories where the host's services have upstreams (`upstream`).
+//!
+//! What it does not do yet: several repositories as one group, an index for searches, and redirects to a bucket.
 
 mod administration;
 mod archive;

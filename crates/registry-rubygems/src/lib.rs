@@ -32,7 +32,9 @@
 //!
 //! A host calls [`init`](registry_core::PackageRegistry::init) before the first request: it completes what a crash interrupted.
 //!
-//! What is not here yet: pulling through from another registry (a gem that is not here does not exist), attestations (they are taken
+//! Gems that were not pushed here are pulled through from other registries where the host's services have upstreams (`upstream`).
+//!
+//! What is not here yet: attestations (they are taken
 //! and dropped), trusted publishing, one-time passwords, roles of owners, and counts of downloads (they are 0).
 
 mod administration;

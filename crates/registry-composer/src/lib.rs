@@ -35,8 +35,8 @@
 //! Packages that were not published here are pulled through from other repositories where the host's services have upstreams
 //! (`upstream`).
 //!
-//! What it does not do yet: keep security advisories and filter lists of its own (it answers that there are none), take archives other than ZIP, answer with
-//! redirects to a bucket, offer a feed of changes, and count downloads of each package.
+//! What it does not do yet: keep security advisories and filter lists of its own (it answers that there are none), take
+//! archives other than ZIP, answer with redirects to a bucket, offer a feed of changes, and count downloads of each package.
 
 mod administration;
 mod archive;

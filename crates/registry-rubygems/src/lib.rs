@@ -34,8 +34,8 @@
 //!
 //! Gems that were not pushed here are pulled through from other registries where the host's services have upstreams (`upstream`).
 //!
-//! What is not here yet: attestations (they are taken
-//! and dropped), trusted publishing, one-time passwords, roles of owners, and counts of downloads (they are 0).
+//! What is not here yet: attestations (they are taken and dropped), trusted publishing, one-time passwords, roles of owners, and
+//! counts of downloads (they are 0).
 
 mod administration;
 mod archive;
